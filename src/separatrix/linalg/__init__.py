@@ -1,1 +1,47 @@
+"""Matrix-free linear algebra on operators: what a numerical analyst would ask of a Jacobian, at the cost of
+products.
 
+A :class:`LinearOperator` is a matrix known by ``A @ u`` and ``A.T @ u``. Solvers work on its device, take
+blocks as ``(k, n)``, draw randomness only from a ``seed`` and return frozen records in which every number
+has its error beside it. Signs are those of the operator given: for the Jacobian of a field an equilibrium
+attracts where all eigenvalues have negative real part, and the rightmost one is the dangerous one.
+
+>>> import torch
+>>> from separatrix.linalg import Dense, eigenvalues
+>>> A = Dense(torch.tensor([[-1.0, 3.0], [-3.0, -1.0]], dtype=torch.float64))
+>>> eigenvalues(A, k=2).values.tolist()
+[(-1+3j), (-1-3j)]
+"""
+
+from separatrix.linalg.eigen import Eigenvalues, eigenvalues
+from separatrix.linalg.krylov_schur import KrylovForm
+from separatrix.linalg.operator import (
+    Block,
+    Dense,
+    Diagonal,
+    LinearOperator,
+    Product,
+    Scaled,
+    Sum,
+    Tagged,
+    Transpose,
+)
+from separatrix.linalg.scipy_adapter import to_scipy
+
+__all__ = [
+    # operators
+    "Block",
+    "Dense",
+    "Diagonal",
+    # eigenvalues
+    "Eigenvalues",
+    "KrylovForm",
+    "LinearOperator",
+    "Product",
+    "Scaled",
+    "Sum",
+    "Tagged",
+    "Transpose",
+    "eigenvalues",
+    "to_scipy",
+]

@@ -1,9 +1,9 @@
 """Linear operators on flat vectors, known by their products only.
 
-An operator maps ``(n,)`` to ``(m,)``. Blocks of ``k`` vectors are ``(k, n)``, one vector a row, so that each is
-contiguous. Complex vectors are taken as two real products; the imaginary part is never dropped. Tags
-(``symmetric``, ``skew``, ``definite``) are asserted by whoever builds the operator, or derived; a solver that needs
-one refuses without it.
+An operator maps ``(n,)`` to ``(m,)``. Blocks of ``k`` vectors are ``(k, n)``, one vector a row, so that
+each is contiguous. Complex vectors are taken as two real products; the imaginary part is never dropped.
+Tags (``symmetric``, ``skew``, ``definite``) are asserted by whoever builds the operator, or derived; a
+solver that needs one refuses without it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ TAGS = frozenset({"symmetric", "skew", "definite"})
 class LinearOperator(ABC):
     """A matrix known by its products.
 
-    Subclasses implement ``_apply`` (``A @ u``) and ``_apply_transpose`` (``A.T @ u``) for one real vector of the
-    operator's dtype on its device.
+    Subclasses implement ``_apply`` (``A @ u``) and ``_apply_transpose`` (``A.T @ u``) for one real vector
+    of the operator's dtype on its device.
 
     Attributes:
         shape: ``(rows, columns)``.
@@ -50,7 +50,7 @@ class LinearOperator(ABC):
     def _apply_transpose(self, u: Tensor) -> Tensor: ...
 
     def __matmul__(self, u: Any) -> Any:
-        """``A @ u`` for a vector ``(n,)``; ``A @ B`` for another operator. Blocks go through ``A.rows(U)``."""
+        """``A @ u`` for a vector ``(n,)``, ``A @ B`` for an operator; blocks go through ``A.rows(U)``."""
         if isinstance(u, LinearOperator):
             return Product(self, u)
         self._check(u)
@@ -69,7 +69,9 @@ class LinearOperator(ABC):
 
     def _check(self, u: Tensor) -> None:
         if u.shape != (self.shape[1],):
-            raise InputError(f"this operator takes vectors of shape ({self.shape[1]},), got {tuple(u.shape)}.")
+            raise InputError(
+                f"this operator takes vectors of shape ({self.shape[1]},), got {tuple(u.shape)}."
+            )
         real_dtype = u.real.dtype if u.is_complex() else u.dtype
         if real_dtype != self.dtype or u.device != self.device:
             raise InputError(
@@ -139,8 +141,8 @@ class LinearOperator(ABC):
 def _same_place(a: LinearOperator, b: LinearOperator) -> None:
     if a.dtype != b.dtype or a.device != b.device:
         raise InputError(
-            f"operators on different places cannot be combined: {a!r} and {b!r}; build both with the same dtype "
-            "and device."
+            f"operators on different places cannot be combined: {a!r} and {b!r}; "
+            "build both with the same dtype and device."
         )
 
 
@@ -254,7 +256,9 @@ class Tagged(LinearOperator):
     """``A`` with tags that its builder vouches for."""
 
     def __init__(self, inner: LinearOperator, tags: Iterable[str]) -> None:
-        super().__init__(inner.shape, dtype=inner.dtype, device=inner.device, tags=inner.tags | frozenset(tags))
+        super().__init__(
+            inner.shape, dtype=inner.dtype, device=inner.device, tags=inner.tags | frozenset(tags)
+        )
         self.inner = inner
 
     def _apply(self, u: Tensor) -> Tensor:

@@ -1,0 +1,203 @@
+"""Krylov-Schur: a few wanted eigenvalues of a non-symmetric operator, in real arithmetic, with thick
+restarts.
+
+The basis ``V`` is ``(m + 1, n)``, one orthonormal vector a row, on the operator's device and in its dtype;
+the projected matrix ``B`` is float64 on the host, where LAPACK has a real Schur form and its reordering.
+Throughout [stewart2001]
+
+    A V[:j].T = V[:j].T B + v_j b.T,
+
+with ``b`` a row below ``B`` (a *spike* after a restart, ``beta e_m`` during the expansion).
+
+Deliberate differences from the paper: a residual entry ``b_i`` is set to zero (locked) only at rounding
+level, not at ``tol``, since everything wanted stays in the basis anyway and an early lock would put its
+error into all others; and convergence is looked at every few steps of an expansion, not only at its end,
+since products cost more than an ``eig`` of ``B``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.linalg
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from separatrix.linalg._draw import normal
+from separatrix.linalg.counting import Counted
+from separatrix.linalg.ordering import Key, select
+
+CHECK_EVERY = 10
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class KrylovForm:
+    """What is left of a Krylov-Schur run: enough to restart it, to precondition with it, to ask other
+    questions.
+
+    Attributes:
+        basis: orthonormal rows, ``(j + 1, n)``; ``(j, n)`` where the space is invariant.
+        projected: ``[B; b]``, ``(j + 1, j)`` float64 on the host.
+        values: Ritz values, wanted first, ``(w,)`` complex128, closed under conjugation.
+        coordinates: their unit vectors in the basis, columns, ``(j, w)`` complex128.
+        estimates: ``|b s|``, the residual norms in exact arithmetic. Rounding makes them far too small.
+        restarts: thick restarts taken.
+        settled: whether all wanted estimates fell below the tolerance.
+    """
+
+    basis: Tensor
+    projected: Matrix
+    values: Tensor
+    coordinates: NDArray[np.complex128]
+    estimates: NDArray[np.float64]
+    restarts: int
+    settled: bool
+
+
+def krylov_schur(
+    operator: Counted,
+    *,
+    k: int,
+    key: Key,
+    tol: float,
+    start: Tensor,
+    basis_size: int,
+    generator: torch.Generator,
+    reserve: int = 0,
+    on_check: Callable[[int, float], None] | None = None,
+) -> KrylovForm:
+    """The ``k`` most wanted Ritz pairs of ``operator``, restarted until they settle or the budget is spent.
+
+    Args:
+        operator: square, ``(n, n)``, counted; its budget bounds the run.
+        k: how many, ``k + 1`` where a conjugate pair would be split.
+        key: the order, higher is wanted more.
+        tol: a pair has settled when its estimate is below ``tol * max(|lam|, rounding of B / tol)``.
+        start: the first vector, ``(n,)``.
+        basis_size: ``m``, the most vectors held, at least ``k + 2`` where n allows.
+        generator: source of the vectors that continue after a breakdown.
+        reserve: products to be left for whoever verifies.
+        on_check: called with the products spent and the worst wanted estimate.
+
+    Cost: products until settled, ``O(n m)`` memory, ``O(n m)`` work per product.
+    """
+    n = operator.shape[0]
+    m = min(basis_size, n)
+    basis = torch.zeros(m + 1, n, dtype=operator.dtype, device=operator.device)
+    basis[0] = start / torch.linalg.vector_norm(start)
+    H: Matrix = np.zeros((m + 1, m))
+    j = restarts = 0
+    while True:
+        expand(operator, basis, H, j, generator)
+        j += 1
+        spent = operator.left - reserve <= 0
+        if not (j == m or spent or (j % CHECK_EVERY == 0 and j > k)):
+            continue
+        values, S, estimates = ritz_pairs(H[: j + 1, :j], key, k)
+        scale = float(np.linalg.norm(H[: j + 1, :j], 2))
+        floor = 10 * torch.finfo(operator.dtype).eps * scale
+        allowed = np.maximum(tol * values.abs().numpy(), floor)
+        settled = len(values) >= k and bool((estimates <= allowed).all())
+        if on_check is not None:
+            on_check(operator.spent, float(np.max(estimates / np.maximum(allowed, np.finfo(float).tiny))))
+        if settled or spent or j == n:
+            rows = j if H[j, :j].any() == 0 else j + 1
+            return KrylovForm(
+                basis[:rows].clone(), H[: j + 1, :j].copy(), values, S, estimates, restarts, settled or j == n
+            )
+        if j == m:
+            j = restart(basis, H, key, len(values), scale)
+            restarts += 1
+
+
+def expand(operator: Counted, basis: Tensor, H: Matrix, j: int, generator: torch.Generator) -> None:
+    """One product: fills column ``j`` of ``[B; b]`` and row ``j + 1`` of the basis.
+
+    Classical Gram-Schmidt, twice [giraud2005]. On breakdown (an invariant subspace) the coupling is set to
+    zero and a random vector continues, so that further copies of multiple eigenvalues are found too.
+    """
+    held = basis[: j + 1]
+    w, h = _orthogonalise(operator @ basis[j], held)
+    beta = float(torch.linalg.vector_norm(w))
+    H[: j + 1, j] = h.to("cpu", torch.float64).numpy()
+    if j + 1 == basis.shape[1]:
+        beta = 0.0  # the whole space: what is left is rounding
+    elif beta <= 10 * torch.finfo(operator.dtype).eps * float(np.linalg.norm(H[: j + 2, : j + 1])):
+        beta = 0.0
+        w, _ = _orthogonalise(normal(operator, basis.shape[1], generator), held)
+        w, _ = _orthogonalise(w / torch.linalg.vector_norm(w), held)
+        basis[j + 1] = w / torch.linalg.vector_norm(w)
+    else:
+        basis[j + 1] = w / beta
+    H[j + 1, j] = beta
+
+
+def _orthogonalise(w: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+    h = held @ w
+    w = w - held.T @ h
+    correction = held @ w
+    return w - held.T @ correction, h + correction
+
+
+def ritz_pairs(H: Matrix, key: Key, k: int) -> tuple[Tensor, NDArray[np.complex128], NDArray[np.float64]]:
+    """The ``k`` (or ``k + 1``) most wanted Ritz values, their unit coordinates and ``|b s|``."""
+    eigenvalues, vectors = np.linalg.eig(H[:-1])
+    values = torch.from_numpy(eigenvalues.astype(np.complex128))
+    chosen = select(values, key, k)
+    S = vectors[:, chosen].astype(np.complex128)
+    return values[chosen], S, np.abs(H[-1] @ S)
+
+
+def restart(basis: Tensor, H: Matrix, key: Key, wanted: int, scale: float) -> int:
+    """Shrink the full decomposition to its leading ``p`` Schur vectors, in place; returns ``p``."""
+    m = H.shape[1]
+    T, Z = ordered_schur(H[:m], key)
+    p: int = min(wanted + (m - wanted) // 2, m - 1)
+    if T[p, p - 1] != 0:
+        p = p + 1 if p + 1 < m else p - 1
+    spike = H[m] @ Z[:, :p]
+    spike[np.abs(spike) <= np.finfo(np.float64).eps * scale] = 0.0
+    turn = torch.from_numpy(np.ascontiguousarray(Z[:, :p].T)).to(basis)
+    basis[:p] = turn @ basis[:m]
+    basis[p] = basis[m]
+    H[:] = 0.0
+    H[:p, :p] = T[:p, :p]
+    H[p, :p] = spike
+    return p
+
+
+def ordered_schur(B: Matrix, key: Key) -> tuple[Matrix, Matrix]:
+    """Real Schur form ``B = Z T Z.T`` with the diagonal blocks in falling order of the key.
+
+    LAPACK's ``trexc`` moves whole 1x1 and 2x2 blocks; where two blocks are too close to be swapped stably
+    it says so, and the order found so far is kept (their keys are then as good as equal).
+    """
+    T, Z = scipy.linalg.schur(B, output="real")
+    position, m = 0, len(B)
+    while position < m:
+        starts, scores = _blocks(T, key)
+        here = starts.index(position)
+        best = max(range(here, len(starts)), key=lambda i: scores[i])
+        if best != here:
+            T, Z, info = scipy.linalg.lapack.dtrexc(T, Z, starts[best] + 1, position + 1)
+            if info != 0:
+                return T, Z
+        position += 2 if position + 1 < m and T[position + 1, position] != 0 else 1
+    return T, Z
+
+
+def _blocks(T: Matrix, key: Key) -> tuple[list[int], list[float]]:
+    """First rows of the diagonal blocks of a real Schur form, and the key of each."""
+    m = len(T)
+    starts = [i for i in range(m) if i == 0 or T[i, i - 1] == 0]
+    real = np.diag(T)[starts]
+    imag = np.zeros(len(starts))
+    for index, i in enumerate(starts):
+        if i + 1 < m and T[i + 1, i] != 0:
+            imag[index] = np.sqrt(abs(T[i + 1, i])) * np.sqrt(abs(T[i, i + 1]))
+    scores = key(torch.from_numpy(real + 1j * imag)).to(torch.float64)
+    return starts, torch.nan_to_num(scores, nan=float("-inf")).tolist()
