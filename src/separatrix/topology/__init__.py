@@ -6,7 +6,17 @@ are the combinatorial flow lines between them.
 """
 
 from separatrix.topology.complexes import CellComplex
+from separatrix.topology.cubical import CubicalComplex
+from separatrix.topology.filtration import Filtration
+from separatrix.topology.gradient import DiscreteGradient
+from separatrix.topology.lower_stars import lower_star_gradient
 
 __all__ = [
+    # complexes
     "CellComplex",
+    "CubicalComplex",
+    # functions and their discrete gradients
+    "DiscreteGradient",
+    "Filtration",
+    "lower_star_gradient",
 ]
