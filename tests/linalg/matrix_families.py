@@ -38,7 +38,7 @@ def grcar(n: int) -> Tensor:
 
 
 def non_normal(n: int, seed: int, *, departure: float) -> Tensor:
-    """``Q (D + departure * N) Q.T`` with real eigenvalues ``D`` in -2..1 and a strictly upper ``N``, ``||N||_F = 1``."""
+    """``Q (D + departure * N) Q.T``: real eigenvalues ``D`` in -2..1, strictly upper ``N`` of unit norm."""
     upper = torch.triu(gaussian(n, n, seed), 1)
     t = torch.diag(torch.linspace(-2, 1, n, dtype=torch.float64)) + departure * upper / upper.norm()
     q = orthogonal(n, seed + 3000)

@@ -9,8 +9,9 @@ attracts where all eigenvalues have negative real part, and the rightmost one is
 >>> import torch
 >>> from separatrix.linalg import Dense, eigenvalues
 >>> A = Dense(torch.tensor([[-1.0, 3.0], [-3.0, -1.0]], dtype=torch.float64))
->>> eigenvalues(A, k=2).values.tolist()
-[(-1+3j), (-1-3j)]
+>>> found = eigenvalues(A, k=2)
+>>> found.values.real.tolist(), found.values.imag.round(decimals=12).tolist()
+([-1.0, -1.0], [3.0, -3.0])
 """
 
 from separatrix.linalg.eigen import Eigenvalues, eigenvalues

@@ -37,6 +37,4 @@ class Counted(LinearOperator):
 
     def _apply_transpose(self, u: Tensor) -> Tensor:
         self.spent += 1
-        return check_finite(
-            self.inner._apply_transpose(u), f"product {self.spent} of the transpose of {self.inner!r}"
-        )
+        return check_finite(self.inner._apply_transpose(u), f"product {self.spent} of the transpose of {self.inner!r}")

@@ -1,5 +1,4 @@
-"""Krylov-Schur: a few wanted eigenvalues of a non-symmetric operator, in real arithmetic, with thick
-restarts.
+"""Krylov-Schur and Lanczos: a few wanted eigenvalues, in real arithmetic, with thick restarts.
 
 The basis ``V`` is ``(m + 1, n)``, one orthonormal vector a row, on the operator's device and in its dtype;
 the projected matrix ``B`` is float64 on the host, where LAPACK has a real Schur form and its reordering.
@@ -8,6 +7,9 @@ Throughout [stewart2001]
     A V[:j].T = V[:j].T B + v_j b.T,
 
 with ``b`` a row below ``B`` (a *spike* after a restart, ``beta e_m`` during the expansion).
+
+With a symmetric or skew tag the projected problem is treated as such, which makes this thick-restart Lanczos
+[wu2000] and its skew counterpart [greif2009], both with full orthogonalisation.
 
 Deliberate differences from the paper: a residual entry ``b_i`` is set to zero (locked) only at rounding
 level, not at ``tol``, since everything wanted stays in the basis anyway and an early lock would put its
@@ -21,17 +23,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from separatrix.linalg._draw import normal
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.ordering import Key, select
+from separatrix.linalg.projected import (
+    ComplexMatrix,
+    Kind,
+    Matrix,
+    eigen_decomposition,
+    kind_of,
+    ordered_schur,
+)
 
 CHECK_EVERY = 10
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -52,8 +59,8 @@ class KrylovForm:
     basis: Tensor
     projected: Matrix
     values: Tensor
-    coordinates: NDArray[np.complex128]
-    estimates: NDArray[np.float64]
+    coordinates: ComplexMatrix
+    estimates: Matrix
     restarts: int
     settled: bool
 
@@ -86,7 +93,7 @@ def krylov_schur(
     Cost: products until settled, ``O(n m)`` memory, ``O(n m)`` work per product.
     """
     n = operator.shape[0]
-    m = min(basis_size, n)
+    m, kind = min(basis_size, n), kind_of(operator)
     basis = torch.zeros(m + 1, n, dtype=operator.dtype, device=operator.device)
     basis[0] = start / torch.linalg.vector_norm(start)
     H: Matrix = np.zeros((m + 1, m))
@@ -97,7 +104,7 @@ def krylov_schur(
         spent = operator.left - reserve <= 0
         if not (j == m or spent or (j % CHECK_EVERY == 0 and j > k)):
             continue
-        values, S, estimates = ritz_pairs(H[: j + 1, :j], key, k)
+        values, S, estimates = ritz_pairs(H[: j + 1, :j], key, k, kind)
         scale = float(np.linalg.norm(H[: j + 1, :j], 2))
         floor = 10 * torch.finfo(operator.dtype).eps * scale
         allowed = np.maximum(tol * values.abs().numpy(), floor)
@@ -110,7 +117,7 @@ def krylov_schur(
                 basis[:rows].clone(), H[: j + 1, :j].copy(), values, S, estimates, restarts, settled or j == n
             )
         if j == m:
-            j = restart(basis, H, key, len(values), scale)
+            j = restart(basis, H, key, kind, len(values), scale)
             restarts += 1
 
 
@@ -143,19 +150,19 @@ def _orthogonalise(w: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
     return w - held.T @ correction, h + correction
 
 
-def ritz_pairs(H: Matrix, key: Key, k: int) -> tuple[Tensor, NDArray[np.complex128], NDArray[np.float64]]:
+def ritz_pairs(H: Matrix, key: Key, k: int, kind: Kind) -> tuple[Tensor, ComplexMatrix, Matrix]:
     """The ``k`` (or ``k + 1``) most wanted Ritz values, their unit coordinates and ``|b s|``."""
-    eigenvalues, vectors = np.linalg.eig(H[:-1])
-    values = torch.from_numpy(eigenvalues.astype(np.complex128))
+    eigenvalues, vectors = eigen_decomposition(H[:-1], kind)
+    values = torch.from_numpy(eigenvalues)
     chosen = select(values, key, k)
-    S = vectors[:, chosen].astype(np.complex128)
+    S = vectors[:, chosen]
     return values[chosen], S, np.abs(H[-1] @ S)
 
 
-def restart(basis: Tensor, H: Matrix, key: Key, wanted: int, scale: float) -> int:
+def restart(basis: Tensor, H: Matrix, key: Key, kind: Kind, wanted: int, scale: float) -> int:
     """Shrink the full decomposition to its leading ``p`` Schur vectors, in place; returns ``p``."""
     m = H.shape[1]
-    T, Z = ordered_schur(H[:m], key)
+    T, Z = ordered_schur(H[:m], key, kind)
     p: int = min(wanted + (m - wanted) // 2, m - 1)
     if T[p, p - 1] != 0:
         p = p + 1 if p + 1 < m else p - 1
@@ -168,36 +175,3 @@ def restart(basis: Tensor, H: Matrix, key: Key, wanted: int, scale: float) -> in
     H[:p, :p] = T[:p, :p]
     H[p, :p] = spike
     return p
-
-
-def ordered_schur(B: Matrix, key: Key) -> tuple[Matrix, Matrix]:
-    """Real Schur form ``B = Z T Z.T`` with the diagonal blocks in falling order of the key.
-
-    LAPACK's ``trexc`` moves whole 1x1 and 2x2 blocks; where two blocks are too close to be swapped stably
-    it says so, and the order found so far is kept (their keys are then as good as equal).
-    """
-    T, Z = scipy.linalg.schur(B, output="real")
-    position, m = 0, len(B)
-    while position < m:
-        starts, scores = _blocks(T, key)
-        here = starts.index(position)
-        best = max(range(here, len(starts)), key=lambda i: scores[i])
-        if best != here:
-            T, Z, info = scipy.linalg.lapack.dtrexc(T, Z, starts[best] + 1, position + 1)
-            if info != 0:
-                return T, Z
-        position += 2 if position + 1 < m and T[position + 1, position] != 0 else 1
-    return T, Z
-
-
-def _blocks(T: Matrix, key: Key) -> tuple[list[int], list[float]]:
-    """First rows of the diagonal blocks of a real Schur form, and the key of each."""
-    m = len(T)
-    starts = [i for i in range(m) if i == 0 or T[i, i - 1] == 0]
-    real = np.diag(T)[starts]
-    imag = np.zeros(len(starts))
-    for index, i in enumerate(starts):
-        if i + 1 < m and T[i + 1, i] != 0:
-            imag[index] = np.sqrt(abs(T[i + 1, i])) * np.sqrt(abs(T[i, i + 1]))
-    scores = key(torch.from_numpy(real + 1j * imag)).to(torch.float64)
-    return starts, torch.nan_to_num(scores, nan=float("-inf")).tolist()

@@ -69,9 +69,7 @@ class LinearOperator(ABC):
 
     def _check(self, u: Tensor) -> None:
         if u.shape != (self.shape[1],):
-            raise InputError(
-                f"this operator takes vectors of shape ({self.shape[1]},), got {tuple(u.shape)}."
-            )
+            raise InputError(f"this operator takes vectors of shape ({self.shape[1]},), got {tuple(u.shape)}.")
         real_dtype = u.real.dtype if u.is_complex() else u.dtype
         if real_dtype != self.dtype or u.device != self.device:
             raise InputError(
@@ -256,9 +254,7 @@ class Tagged(LinearOperator):
     """``A`` with tags that its builder vouches for."""
 
     def __init__(self, inner: LinearOperator, tags: Iterable[str]) -> None:
-        super().__init__(
-            inner.shape, dtype=inner.dtype, device=inner.device, tags=inner.tags | frozenset(tags)
-        )
+        super().__init__(inner.shape, dtype=inner.dtype, device=inner.device, tags=inner.tags | frozenset(tags))
         self.inner = inner
 
     def _apply(self, u: Tensor) -> Tensor:
