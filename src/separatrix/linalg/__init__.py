@@ -14,7 +14,10 @@ attracts where all eigenvalues have negative real part, and the rightmost one is
 ([-1.0, -1.0], [3.0, -3.0])
 """
 
+from separatrix.linalg.density import SpectralDensity, spectral_density
 from separatrix.linalg.eigen import Eigenvalues, eigenvalues
+from separatrix.linalg.estimate import Estimate
+from separatrix.linalg.frobenius import FrobeniusParts, frobenius_parts
 from separatrix.linalg.krylov_schur import KrylovForm
 from separatrix.linalg.operator import (
     Block,
@@ -28,21 +31,38 @@ from separatrix.linalg.operator import (
     Transpose,
 )
 from separatrix.linalg.scipy_adapter import to_scipy
+from separatrix.linalg.trace import (
+    DiagonalEstimate,
+    diagonal,
+    trace_hutchinson,
+    trace_hutchpp,
+    trace_xtrace,
+)
 
 __all__ = [
     # operators
     "Block",
     "Dense",
     "Diagonal",
+    "DiagonalEstimate",
     # eigenvalues
     "Eigenvalues",
+    "Estimate",
+    "FrobeniusParts",
     "KrylovForm",
     "LinearOperator",
     "Product",
     "Scaled",
+    "SpectralDensity",
     "Sum",
     "Tagged",
     "Transpose",
+    "diagonal",
     "eigenvalues",
+    "frobenius_parts",
+    "spectral_density",
     "to_scipy",
+    "trace_hutchinson",
+    "trace_hutchpp",
+    "trace_xtrace",
 ]

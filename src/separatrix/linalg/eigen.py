@@ -116,7 +116,8 @@ def eigenvalues(
         InputError: the operator is not square, k or the budget out of range, an unknown target.
         NonFiniteError: a product holds a NaN or an infinity.
 
-    Cost: n products when dense, else as many as needed (40 to 200 for outliers) within the budget; about k + 2
+    Cost: n products when dense, else as many as needed (40 to 200 for outliers) within the budget; about k
+        + 2
     more to verify. Memory ``basis_size * n``.
 
     References: [stewart2001], [wu2000], [greif2009], [giraud2005].
