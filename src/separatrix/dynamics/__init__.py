@@ -1,1 +1,40 @@
+"""How it moves: a training method is ``scheme(bases, transforms(field))``.
 
+A :class:`Transform` maps a field to a field, a :class:`Base` turns a direction into a step, a :class:`Scheme` says where
+the field is evaluated and what is committed. The same pure code trains, simulates and, traced by :class:`UpdateMap`,
+gives the linear map of one period of the method that is really running.
+"""
+
+from separatrix.dynamics.bases import SGD, Adam, AdamW, Base, Frozen, RMSprop
+from separatrix.dynamics.method import Method, simulate
+from separatrix.dynamics.modes import Mode
+from separatrix.dynamics.problem import Fact, Problem
+from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
+from separatrix.dynamics.transforms import Consensus, Transform, TransformedField
+from separatrix.dynamics.update_map import UpdateMap
+
+__all__ = [
+    # bases
+    "SGD",
+    "Adam",
+    "AdamW",
+    # schemes
+    "Alternating",
+    "Base",
+    # transforms
+    "Consensus",
+    "Extragradient",
+    "Fact",
+    "Frozen",
+    # together
+    "Method",
+    "Mode",
+    "Problem",
+    "RMSprop",
+    "Scheme",
+    "Simultaneous",
+    "Transform",
+    "TransformedField",
+    "UpdateMap",
+    "simulate",
+]

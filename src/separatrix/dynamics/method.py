@@ -1,0 +1,129 @@
+"""Method: a scheme, a base for each player, and transforms of the field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix.dynamics.bases import Base
+from separatrix.dynamics.schemes import Scheme, Simultaneous, States
+from separatrix.dynamics.transforms import Transform
+from separatrix.errors import InputError
+from separatrix.fields.field import Field
+
+
+@dataclass(frozen=True)
+class Method:
+    """A training method: ``scheme(bases, transforms(field))``.
+
+    Args:
+        bases: one base for every player, or ``{player: base}``.
+        scheme: where the field is evaluated and what is committed.
+        transforms: applied to the field, first one first.
+
+    Example:
+        >>> from separatrix.dynamics import SGD, Extragradient, Method
+        >>> Method(SGD(lr=0.1), Extragradient()).scheme.name
+        'extragradient'
+    """
+
+    bases: Base | Mapping[str, Base]
+    scheme: Scheme = Simultaneous()  # noqa: RUF009 - frozen and without state
+    transforms: tuple[Transform, ...] = ()
+
+    def bases_for(self, players: Sequence[str]) -> dict[str, Base]:
+        """The base of each player.
+
+        Raises:
+            InputError: a player has no base, or a base no player.
+        """
+        if isinstance(self.bases, Base):
+            return dict.fromkeys(players, self.bases)
+        if set(self.bases) != set(players):
+            raise InputError(
+                f"there are bases for {sorted(self.bases)}, the players are {sorted(players)}; give one for each."
+            )
+        return {p: self.bases[p] for p in players}
+
+    def field(self, field: Field) -> Field:
+        """The field that the scheme sees: the transforms applied."""
+        for transform in self.transforms:
+            field = transform(field)
+        return field
+
+    def init(self, field: Field) -> tuple[Tensor, States]:
+        """The point where the field stands, and fresh states of the bases."""
+        self.scheme.check(field.players)
+        x = field.point
+        bases = self.bases_for(field.players)
+        return x, {p: bases[p].init(field.space.take(x, p)) for p in field.players}
+
+    def step(self, field: Field, x: Tensor, states: States) -> tuple[Tensor, States]:
+        """One period from ``x`` on the field, whose draw is frozen. Cost: :meth:`gradients`."""
+        seen = self.field(field)
+        spent = seen.gradients
+        result = self.scheme.step(
+            lambda at, players, draw: seen.directions(at, players),
+            self.bases_for(field.players),
+            field.space,
+            x,
+            states,
+        )
+        if seen is not field:
+            field.gradients += seen.gradients - spent
+        return result
+
+    def gradients(self, field: Field) -> float:
+        """Gradient-equivalents of one period on this field."""
+        seen = self.field(field)
+        spent = 0.0
+
+        def count(x: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
+            nonlocal spent
+            spent += seen.share(None if set(players) == set(field.players) else players)
+            return {p: 0 * field.space.take(x, p) for p in players}
+
+        x, states = self.init(field)
+        self.scheme.step(count, self.bases_for(field.players), field.space, x, states)
+        return spent
+
+    def describe(self) -> dict[str, Any]:
+        """Scheme, bases and transforms as plain data."""
+        bases = {"all": self.bases} if isinstance(self.bases, Base) else dict(self.bases)
+        return {
+            **self.scheme.describe(),
+            "bases": {p: b.describe() for p, b in bases.items()},
+            "transforms": [t.describe() for t in self.transforms],
+        }
+
+
+def simulate(
+    method: Method, field: Field, *, steps: int, x: Tensor | None = None, states: States | None = None, every: int = 1
+) -> tuple[Tensor, States, Tensor]:
+    """Run a method on a field for some steps; the field itself stays where it stands.
+
+    Args:
+        method: the method.
+        field: the field; its draw is frozen, so the path is deterministic.
+        steps: how many periods.
+        x, states: where to start; where the field stands, with fresh states, if ``None``.
+        every: keep every so many points.
+
+    Returns:
+        The last point, the last states, and the path ``(1 + steps // every, n)`` with the start in front.
+
+    Cost: ``steps`` times :meth:`Method.gradients`.
+    """
+    if x is None or states is None:
+        start, fresh = method.init(field)
+        x, states = (start if x is None else x), (fresh if states is None else states)
+    path = [x.clone()]
+    for step in range(1, steps + 1):
+        x, states = method.step(field, x, states)
+        if step % every == 0:
+            path.append(x.clone())
+    return x, states, torch.stack(path)

@@ -1,0 +1,102 @@
+"""Problem: what a command needs to act on: a field or game, its data, its method, its score, its known facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+from torch import Tensor
+
+from separatrix.dynamics.method import Method
+from separatrix.errors import InputError
+from separatrix.fields import Field, Game
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something known about a problem, with its source: eigenvalues, an equilibrium, the largest safe step.
+
+    Attributes:
+        name: ``eigenvalues``, ``equilibrium``, ``safe_step[simultaneous]`` and the like.
+        value: number, list or nested list; field sign.
+        source: reference or derivation.
+    """
+
+    name: str
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A Game, or a Field, with as much around it as exists.
+
+    Attributes:
+        subject: what is measured.
+        name: for messages and reports.
+        data: what a Game is measured on: one batch, or a ``DataLoader``; a field needs none.
+        held_out: the same, never trained on.
+        stream: ``stream(seed)`` yields training minibatches without end; ``data`` over and over where ``None``.
+        method: how it is trained.
+        score: ``score(models)`` returns named numbers that say how good the result is.
+        better: for each score, ``higher`` or ``lower``.
+        samples: ``samples(models)`` returns images ``(count, channels, height, width)`` in [0, 1], or points ``(count, 2)``.
+        averages: averaged copies (EMA) of players, by player.
+        state: other state that no gradient moves, by name.
+        facts: what is known.
+    """
+
+    subject: Game | Field
+    name: str
+    data: Any = None
+    held_out: Any = None
+    stream: Callable[[int], Iterator[Any]] | None = None
+    method: Method | None = None
+    score: Callable[[Mapping[str, Any]], Mapping[str, float]] | None = None
+    better: Mapping[str, str] | None = None
+    samples: Callable[[Mapping[str, Any]], Tensor] | None = None
+    averages: Mapping[str, Any] | None = None
+    state: Mapping[str, Any] | None = None
+    facts: tuple[Fact, ...] = ()
+
+    @property
+    def game(self) -> Game:
+        """The game.
+
+        Raises:
+            InputError: the subject is a bare field.
+        """
+        if not isinstance(self.subject, Game):
+            raise InputError(
+                f"{self.name!r} is a field without players' modules; this command needs a Game: sx.Game(players, losses)."
+            )
+        return self.subject
+
+    def field(self, *, held_out: bool = False, limit: int | None = None, seed: int = 0, **options: Any) -> Field:
+        """The field to measure: the game on its data, or the field itself.
+
+        Raises:
+            InputError: held-out data are asked for and there are none.
+        """
+        if not isinstance(self.subject, Game):
+            return self.subject
+        if held_out and self.held_out is None:
+            raise InputError(f"{self.name!r} has no held-out data; give Problem(held_out=...).")
+        return self.subject.on(self.held_out if held_out else self.data, limit=limit, seed=seed, **options)
+
+    def minibatches(self, seed: int) -> Iterator[Any]:
+        """Training minibatches without end."""
+        return iter(repeat(self.data)) if self.stream is None else self.stream(seed)
+
+    def fact(self, name: str) -> Any:
+        """The value of a known fact.
+
+        Raises:
+            InputError: nothing is known under this name.
+        """
+        for fact in self.facts:
+            if fact.name == name:
+                return fact.value
+        raise InputError(f"{self.name!r} has no fact {name!r}; known are {[f.name for f in self.facts]}.")

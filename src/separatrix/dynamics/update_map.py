@@ -1,0 +1,172 @@
+"""The update map of a method as a linear operator: the running method itself is measured, state and all.
+
+``z = (x, tensors of the bases' states)``; ``M = dz'/dz`` over one full period. The scheme's own code is traced with the
+field's evaluation replaced by one whose derivative is the Jacobian operator, so a new scheme needs nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix.dynamics.method import Method
+from separatrix.dynamics.schemes import Bases, States
+from separatrix.errors import ComputationError
+from separatrix.fields.field import Field
+from separatrix.fields.jacobian import Jacobian
+from separatrix.linalg.operator import LinearOperator
+
+
+class UpdateMap(LinearOperator):
+    """``M = dz'/dz`` of one period of a method, ``(N, N)`` with ``N`` the point and the states' tensors together.
+
+    Args:
+        method: the method.
+        field: the field it runs on, before transforms; its draw is frozen.
+        x: the point; where the field stands if ``None``.
+        states: the bases' states; fresh ones if ``None``.
+        frozen: hold second moments where ``states`` has them (the linear model that predictions use); ``False`` is the
+            exact tangent of the real update, second moments included.
+
+    Attributes:
+        layout: ``(name, size)`` of the parts of ``z``, the point first.
+        after: ``z'`` of the period.
+
+    Raises:
+        ComputationError: ``frozen`` and a base has no frozen form.
+
+    Cost: one Jacobian for each evaluation in the period (1 gradient and its graph); a product costs as many Jacobian
+    products.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        field: Field,
+        x: Tensor | None = None,
+        states: States | None = None,
+        *,
+        frozen: bool = False,
+    ) -> None:
+        start, fresh = method.init(field)
+        x = start if x is None else x.detach()
+        states = fresh if states is None else states
+        bases: Bases = method.bases_for(field.players)
+        if frozen:
+            bases, states = frozen_bases(bases, states, field, x)
+        self.field = method.field(field)
+        self.method, self.space = method, field.space
+        self.layout: list[tuple[str, int]] = [("x", len(x))]
+        tensors, constants = _open(states)
+        self.layout += [(name, len(t)) for name, t in tensors.items()]
+        z = torch.cat([x, *tensors.values()])
+        size = len(z)
+        super().__init__((size, size), dtype=field.dtype, device=field.device)
+        self._leaf = z.clone().requires_grad_()
+        self._after = self._trace(bases, list(tensors), constants)
+        self.after = self._after.detach()
+        self._transposed: tuple[Tensor, Tensor] | None = None
+
+    def _trace(self, bases: Bases, names: Sequence[str], constants: Mapping[str, Mapping[str, Any]]) -> Tensor:
+        parts = dict(zip(["x", *names], torch.split(self._leaf, [size for _, size in self.layout]), strict=True))
+        states = _close(parts, constants)
+
+        def evaluate(at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
+            jacobian = Jacobian(self.field, at.detach(), checks=False)
+            sizes = [self.space.size(p) for p in players]
+            flat: Tensor = _Evaluate.apply(at, jacobian, tuple(players))  # type: ignore[no-untyped-call]
+            return dict(zip(players, torch.split(flat, sizes), strict=True))
+
+        with torch.enable_grad():
+            x, following = self.method.scheme.step(evaluate, bases, self.space, parts["x"], states)
+            tensors, _ = _open(following)
+            return torch.cat([x, *(tensors[name] for name in names)])
+
+    def _apply_transpose(self, u: Tensor) -> Tensor:
+        return torch.autograd.grad(self._after, self._leaf, u, retain_graph=True)[0]
+
+    def _apply(self, u: Tensor) -> Tensor:
+        if self._transposed is None:
+            dummy = torch.zeros_like(u, requires_grad=True)
+            pulled = torch.autograd.grad(self._after, self._leaf, dummy, create_graph=True)[0]
+            self._transposed = dummy, pulled
+        dummy, pulled = self._transposed
+        return torch.autograd.grad(pulled, dummy, u, retain_graph=True)[0]
+
+    def point_part(self, z: Tensor) -> Tensor:
+        """The coordinates of the point in a vector ``z``, or in rows of them."""
+        return z[..., : self.layout[0][1]]
+
+
+def frozen_bases(bases: Bases, states: States, field: Field, x: Tensor) -> tuple[Bases, States]:
+    """The linear bases at these states, and states for them.
+
+    Raises:
+        ComputationError: names the player and base without a frozen form.
+    """
+    found = {}
+    for player, base in bases.items():
+        frozen = base.frozen(states[player])
+        if frozen is None:
+            raise ComputationError(
+                f"no prediction for player {player!r}: {type(base).__name__} has no linear form at this state (no step was "
+                "made yet, or it is not one of SGD, RMSprop, Adam, AdamW); train a few steps first, or measure twins."
+            )
+        found[player] = frozen
+    return found, {p: found[p].init(field.space.take(x, p)) for p in found}
+
+
+def _open(states: States) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
+    """The tensors of the states by ``player.name``, and the rest."""
+    tensors: dict[str, Tensor] = {}
+    constants: dict[str, dict[str, Any]] = {}
+    for player, state in states.items():
+        constants[player] = {}
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"{player}.{name}"] = value
+            else:
+                constants[player][name] = value
+    return tensors, constants
+
+
+def _close(tensors: Mapping[str, Tensor], constants: Mapping[str, Mapping[str, Any]]) -> States:
+    states: States = {player: dict(rest) for player, rest in constants.items()}
+    for key, tensor in tensors.items():
+        if key != "x":
+            player, name = key.rsplit(".", 1)
+            states[player][name] = tensor
+    return states
+
+
+class _Evaluate(torch.autograd.Function):
+    """The field's directions, whose derivative is the Jacobian operator."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, jacobian: Jacobian, players: tuple[str, ...]) -> Tensor:
+        ctx.jacobian, ctx.players = jacobian, players
+        return jacobian.directions(players)
+
+    @staticmethod
+    def backward(ctx: Any, u: Tensor) -> tuple[Tensor, None, None]:
+        return _Pull.apply(u, ctx.jacobian, ctx.players), None, None  # type: ignore[no-untyped-call]
+
+
+class _Pull(torch.autograd.Function):
+    """``J.T u``, whose derivative in ``u`` is ``J``."""
+
+    @staticmethod
+    def forward(ctx: Any, u: Tensor, jacobian: Jacobian, players: tuple[str, ...]) -> Tensor:
+        ctx.jacobian, ctx.players = jacobian, players
+        sizes = [jacobian.field.space.size(p) for p in players]
+        with torch.enable_grad():
+            return jacobian.rows_transpose(dict(zip(players, torch.split(u, sizes), strict=True))).detach()
+
+    @staticmethod
+    def backward(ctx: Any, w: Tensor) -> tuple[Tensor, None, None]:
+        with torch.enable_grad():
+            pushed = ctx.jacobian.rows_apply(w, ctx.players)
+        return torch.cat([pushed[p].detach() for p in ctx.players]), None, None
