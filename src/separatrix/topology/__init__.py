@@ -5,18 +5,40 @@ what is left over, the critical cells, carries all of the topology, and the path
 are the combinatorial flow lines between them.
 """
 
+from separatrix.topology.cancellation import Simplification, cancel
 from separatrix.topology.complexes import CellComplex
 from separatrix.topology.cubical import CubicalComplex
 from separatrix.topology.filtration import Filtration
 from separatrix.topology.gradient import DiscreteGradient
+from separatrix.topology.homology import IntegerHomology, betti_numbers, integer_homology
 from separatrix.topology.lower_stars import lower_star_gradient
+from separatrix.topology.manifolds import VPaths, ascending_manifold, basins, descending_manifold, v_paths
+from separatrix.topology.morse_complex import MorseComplex, morse_complex
+from separatrix.topology.persistence import Persistence, persistence
+from separatrix.topology.simplicial import SimplicialComplex
 
-__all__ = [
-    # complexes
+__all__ = [  # noqa: RUF022 (grouped by kind)
+    # complexes and their homology
     "CellComplex",
     "CubicalComplex",
+    "IntegerHomology",
+    "SimplicialComplex",
+    "betti_numbers",
+    "integer_homology",
     # functions and their discrete gradients
     "DiscreteGradient",
     "Filtration",
     "lower_star_gradient",
+    # what a gradient shows
+    "MorseComplex",
+    "Persistence",
+    "Simplification",
+    "VPaths",
+    "ascending_manifold",
+    "basins",
+    "cancel",
+    "descending_manifold",
+    "morse_complex",
+    "persistence",
+    "v_paths",
 ]

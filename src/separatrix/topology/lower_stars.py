@@ -80,7 +80,8 @@ def order_by_vertices(complex: CellComplex, rank: Tensor) -> np.ndarray[tuple[in
     cells = len(complex)
     shape = (cells, cells)
     ones = np.ones(len(complex.faces), dtype=np.int64)
-    down = scipy.sparse.csr_array((ones, complex.faces.numpy(), complex.offsets.numpy()), shape=shape)
+    # A copy, because summing duplicates sorts the rows where they lie.
+    down = scipy.sparse.csr_array((ones, complex.faces.numpy(), complex.offsets.numpy()), shape, copy=True)
     down.sum_duplicates()
     if down.nnz < len(complex.faces):
         raise InputError("A cell is incident twice to the same face: subdivide the complex until it is regular.")

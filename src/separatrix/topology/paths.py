@@ -14,6 +14,7 @@ __all__ = ["boundaries", "has_closed_path", "reachable", "reverse_paths"]
 
 Integers = npt.NDArray[np.int64]
 Signs = npt.NDArray[np.int8]
+Booleans = npt.NDArray[np.bool_]
 
 
 @compiled
@@ -158,20 +159,33 @@ def boundaries(
 
 
 @compiled
+def at_most_three(number: int) -> int:
+    """The number itself up to three, above that two or three with the same parity."""
+    return number if number < 4 else 2 + (number & 1)
+
+
+@compiled
 def reverse_paths(
-    offsets: Integers, faces: Integers, mate: Integers, levels: Integers, sources: Integers, targets: Integers
-) -> npt.NDArray[np.bool_]:
+    offsets: Integers,
+    faces: Integers,
+    mate: Integers,
+    levels: Integers,
+    entry_order: Integers,
+    sources: Integers,
+    targets: Integers,
+) -> Booleans:
     """Cancel critical pairs joined by exactly one V-path, in order, by reversing it; writes into ``mate``.
 
-    Pairs joined by several paths are tried again after the others, until nothing changes. Paths are counted
-    up to two: a count modulo two would take two paths for none and three for one.
+    A target must also be, among the critical cells that an odd number of V-paths joins to its source, the one with the
+    largest ``entry_order``: then cofaces still enter after faces. Refused pairs are tried again after the others,
+    until nothing changes. Numbers of V-paths are kept as 0, 1, 2 (even, more than none) and 3 (odd, more than one).
     """
     cells = len(mate)
     seen = np.full(cells, -1, dtype=np.int64)
     stack = np.empty(cells, dtype=np.int64)
     cursor = np.empty(cells, dtype=np.int64)
     finished = np.empty(cells, dtype=np.int64)
-    paths = np.zeros(cells, dtype=np.int8)
+    paths = np.zeros(cells, dtype=np.int64)
     parent = np.empty(cells, dtype=np.int64)
     done = np.zeros(len(sources), dtype=np.bool_)
     progress = True
@@ -184,21 +198,23 @@ def reverse_paths(
             source, target = sources[number], targets[number]
             count = visit(offsets, faces, mate, levels, source, seen, stack, cursor, finished)
             for entry in range(offsets[source], offsets[source + 1]):
-                paths[faces[entry]] = min(2, paths[faces[entry]] + 1)
+                paths[faces[entry]] = at_most_three(paths[faces[entry]] + 1)
                 parent[faces[entry]] = source
-            joined = 0
+            joined, extreme = 0, True
             for place in range(count - 1, -1, -1):
                 a = finished[place]
                 b = mate[a]
                 if a == target:
                     joined = paths[a]
+                elif a == b and paths[a] & 1 and entry_order[a] > entry_order[target]:
+                    extreme = False
                 if levels[b] == levels[a] + 1:
                     for entry in range(offsets[b], offsets[b + 1]):
                         if faces[entry] != a:
-                            paths[faces[entry]] = min(2, paths[faces[entry]] + paths[a])
+                            paths[faces[entry]] = at_most_three(paths[faces[entry]] + paths[a])
                             parent[faces[entry]] = b
                 paths[a] = 0
-            if joined != 1:
+            if joined != 1 or not extreme:
                 continue
             a = target
             while True:
