@@ -1,0 +1,113 @@
+"""The HTML page: one file that asks for nothing, findings first, complete with scripts off.
+
+The page declares its own policy (no request, no eval). Figures are inline SVG; its one script, ``signature.js``,
+replaces the static signature by one with sliders.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from functools import partial
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.axes import Axes
+
+from separatrix.probes.record import Diagnosis
+from separatrix.report import figures, page, regions, signature_plot
+from separatrix.report.numbers import exact
+from separatrix.report.references import cited
+from separatrix.report.style import svg
+
+# Sections with a figure: how it is drawn, its size in inches, and what a reader who does not see it is told.
+PLATES: dict[str, tuple[Callable[[Diagnosis, Axes], Axes], tuple[float, float], str]] = {
+    "interplay": (figures.interplay, (3.5, 3.1), "Squares sized by the norms of the blocks of the Jacobian."),
+    "slice": (figures.slice_figure, (4.6, 4.7), "Streamlines of the field in a plane, with the path of training."),
+    "sharpness": (figures.sharpness, (4.6, 0.0), "Bars: share of the limit for the joint map and each player."),
+    "stability": (figures.stability, (5.8, 0.0), "Bars: the stable range of step sizes of each method."),
+    "horizon": (figures.horizon, (4.6, 2.6), "A curve: the unexplained share against the number of steps."),
+    "best_response": (figures.best_response, (4.6, 0.0), "Points: gain on training and on held-out data by player."),
+}
+HEIGHT_PER_ROW = {"sharpness": (0.85, 0.36), "stability": (0.75, 0.36), "best_response": (1.05, 0.4)}
+
+
+def to_html(diagnosis: Diagnosis) -> str:
+    """The whole page as text; the same diagnosis gives the same text.
+
+    Raises:
+        InputError: a section is not in its shape.
+    """
+    sections = list(page.parts(diagnosis))
+    environment = Environment(
+        loader=PackageLoader("separatrix.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["shown"] = exact
+    templates = files("separatrix.report") / "templates"
+    return environment.get_template("page.html.j2").render(
+        diagnosis=diagnosis,
+        parts=sections,
+        glance=page.at_a_glance(diagnosis),
+        notes=page.general_notes(diagnosis),
+        works=cited(finding.source for finding in diagnosis.findings),
+        css=(templates / "page.css").read_text(encoding="utf-8"),
+        script=(templates / "signature.js").read_text(encoding="utf-8"),
+        plates={part.key: _plate(diagnosis, part.key) for part in sections if part.key in PLATES and not part.missing},
+        signature=_signature(diagnosis),
+        samples=_samples(diagnosis),
+    )
+
+
+def _plate(diagnosis: Diagnosis, key: str) -> str:
+    draw, (width, height), label = PLATES[key]
+    if key in HEIGHT_PER_ROW:
+        frame, row = HEIGHT_PER_ROW[key]
+        height = frame + row * len(diagnosis.sections[key]["rows"])
+    return svg(partial(draw, diagnosis), name=key.replace("_", "-"), size=(width, height), label=label)
+
+
+def _signature(diagnosis: Diagnosis) -> dict[str, Any] | None:
+    """The two static pictures, and what the script needs to draw them again elsewhere."""
+    section = diagnosis.sections.get("signature")
+    if section is None:
+        return None
+    disc, radius = section["kind"] == "disc", signature_plot.near_radius(section)
+    region = "the unit circle" if disc else "the stability region of the running method"
+    label = f"Measured modes and {region}. The sentence beside it says which of them grow."
+    size = (3.9, 3.7) if disc else (4.9, 3.3)
+    near = partial(figures.signature, diagnosis, near=True)
+    closer = f"The same around {'one' if disc else 'zero'}, magnified."
+    return {
+        "whole": svg(partial(figures.signature, diagnosis), name="signature", size=size, label=label),
+        "near": svg(near, name="signature-near", size=(3.3, 3.3), label=closer) if radius else None,
+        "hero": svg(partial(_hero, diagnosis), name="signature-hero", size=(3.0, 2.75), label=label),
+        "outlines": [] if disc else signature_plot.alternatives(section),
+        "data": {
+            **section,
+            "rule": None if disc else regions.rule_of(section),
+            "near": radius,
+            "outlines": [] if disc else signature_plot.alternatives(section),
+        },
+    }
+
+
+def _hero(diagnosis: Diagnosis, ax: Axes) -> Axes:
+    """The edge of stability without the apparatus, beside the verdict."""
+    figures.signature(diagnosis, ax, near=True).set(xlabel="", ylabel="", xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    return ax
+
+
+def _samples(diagnosis: Diagnosis) -> dict[str, Any] | None:
+    section = diagnosis.sections.get("samples")
+    if not section or not section["images"]:
+        return None
+    height, width = figures.sample_grid(diagnosis).shape[:2]
+    data = base64.b64encode(figures.samples_png(diagnosis)).decode("ascii")
+    return {"uri": f"data:image/png;base64,{data}", "width": width, "height": height}
