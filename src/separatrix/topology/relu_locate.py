@@ -225,9 +225,9 @@ def _lexicographic_signs(
     beta, beta_sure = z[:, :size], np.abs(z[:, :size]) > error[:, :size]
     signs = np.sign(beta).astype(np.int8)
     if len(infinite) == 0:
-        return signs, beta_sure.all(axis=0)
+        return signs, np.asarray(beta_sure.all(axis=0))
     alpha, alpha_error = z[:, size:], error[:, size:]
     vanishes = (alpha == 0) & (alpha_error == 0)
     signs[:, infinite] = np.where(vanishes, signs[:, infinite], np.sign(alpha).astype(np.int8))
     beta_sure[:, infinite] = np.where(vanishes, beta_sure[:, infinite], np.abs(alpha) > alpha_error)
-    return signs, beta_sure.all(axis=0)
+    return signs, np.asarray(beta_sure.all(axis=0))

@@ -36,7 +36,7 @@ class Layer:
     @property
     def terms(self) -> int:
         """The number of products in the longest sum, which the rounding error grows with."""
-        return 4 + sum(block.shape[1] for block in self.weights.values())
+        return 4 + sum(int(block.shape[1]) for block in self.weights.values())
 
 
 @dataclass(frozen=True, eq=False)

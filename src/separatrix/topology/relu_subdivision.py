@@ -19,10 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from separatrix.errors import ComputationError
-from separatrix.topology.relu_box import simplex_at_infinity
 from separatrix.topology.relu_exact import NonGenericError
 from separatrix.topology.relu_locate import Columns, Located, Signs, VertexLocator
-from separatrix.topology.relu_program import Floats, ReLUProgram
+from separatrix.topology.relu_program import ReLUProgram
 
 __all__ = ["Hashes", "Subdivision", "column_hashes", "subdivide"]
 
@@ -35,7 +34,7 @@ class Subdivision:
     """All vertices and edges, those at infinity included.
 
     Attributes:
-        signs: ``(columns, m)`` int8.
+        signs: ``(columns, m)`` int8, the columns of the neurons that are cut.
         zeros: ``(m, d)`` columns that vanish, ascending.
         located: places and outputs of the vertices, with bounds.
         edges: ``(e, 2)`` vertex numbers.
@@ -109,7 +108,9 @@ class _State:
         at_b = self.signs[candidates, b[:, None]]
         shared = at_b == 0
         if not (shared.sum(axis=1) == d - 1).all():
-            raise ComputationError("An edge does not lie on d - 1 hyperplanes; the sign decisions contradict each other.")
+            raise ComputationError(
+                "An edge does not lie on d - 1 hyperplanes; the sign decisions contradict each other."
+            )
         left = candidates[~shared]  # the hyperplane that is left on the way from a to b
         side = at_b[~shared]
         zeros = np.concatenate([candidates[shared].reshape(count, d - 1), np.full((count, 1), column)], axis=1)
@@ -169,7 +170,8 @@ class _State:
             np.concatenate([part.value_error for part in parts], axis=1),
             sum(part.exact for part in parts),
         )
-        signs, zeros = self.signs[:, : self.m].copy(), self.zeros[: self.m].copy()
+        signs = self.signs[: self.facets + processed, : self.m].copy()
+        zeros = self.zeros[: self.m].copy()
         return Subdivision(signs, zeros, located, self.edges[: self.e].copy(), processed)
 
 
