@@ -1,1 +1,64 @@
+"""Named problems with known answers: used by tests, docs and the command line.
 
+Each entry is a function that returns a :class:`~separatrix.dynamics.Problem` with its facts, in field sign. Entries are
+imported when asked for, so that the list costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from importlib import import_module
+from inspect import signature
+from typing import Any
+
+from separatrix.dynamics import Problem
+from separatrix.errors import InputError
+
+_PLACES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "digits-gan": ("digits", "digits_gan", {}),
+    "digits-gan-r1": ("digits", "digits_gan", {"r1": 1.0}),
+    "digits-gan-smooth": ("digits", "digits_gan", {"smooth": True}),
+}
+
+
+class _Zoo(Mapping[str, Callable[..., Problem]]):
+    """The functions by name, each imported on access."""
+
+    def __getitem__(self, name: str) -> Callable[..., Problem]:
+        module, function, options = _PLACES[name]
+        found: Callable[..., Problem] = getattr(import_module(f"separatrix.zoo.{module}"), function)
+        return partial(found, **options) if options else found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+ZOO: Mapping[str, Callable[..., Problem]] = _Zoo()
+
+
+def load(name: str, **options: Any) -> Problem:
+    """The problem of this name: ``load("digits-gan", seed=1)``.
+
+    Args:
+        name: a key of ``ZOO``.
+        options: given to the entry's function; override those that the name stands for.
+
+    Raises:
+        InputError: an unknown name or option; lists the names, or the function's signature.
+        ImportError: the entry needs an extra; ends with the command that installs it.
+    """
+    if name not in ZOO:
+        raise InputError(f"the zoo has no {name!r}; it has {', '.join(ZOO)}.")
+    entry = ZOO[name]
+    try:
+        signature(entry).bind(**options)
+    except TypeError as error:
+        raise InputError(f"{name!r}: {error}; its options are {signature(entry)}.") from error
+    return entry(**options)
+
+
+__all__ = ["ZOO", "load"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from math import log
 from typing import Any
 
@@ -38,7 +39,7 @@ def digits_gan(
     Args:
         seed: of the initial parameters; torch's default initialisation.
         r1: weight of the penalty ``r1 / 2 E |grad_x D(x)|^2`` on real images [mescheder2018, eq. 9].
-        smooth: SiLU in place of LeakyReLU: the twin for which a derivative at a point says what happens at a finite step.
+        smooth: tanh in place of LeakyReLU: the twin for which a derivative at a point says what happens at a finite step.
         width: of the hidden layers.
         batch_size: of the stream's minibatches.
 
@@ -58,7 +59,10 @@ def digits_gan(
         real = real.detach().requires_grad_(r1 > 0)
         fake = generator(torch.randn(len(real), LATENT, device=real.device))
         on_real, on_fake = discriminator(real), discriminator(fake)
-        terms = {"G": {"adv": softplus(-on_fake).mean()}, "D": {"adv": softplus(-on_real).mean() + softplus(on_fake).mean()}}
+        terms = {
+            "G": {"adv": softplus(-on_fake).mean()},
+            "D": {"adv": softplus(-on_real).mean() + softplus(on_fake).mean()},
+        }
         if r1 > 0:
             (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
             terms["D"]["r1"] = r1 / 2 * slope.square().sum(dim=1).mean()
@@ -91,11 +95,11 @@ def digits_gan(
 
 def _networks(seed: int, smooth: bool, width: int) -> dict[str, nn.Module]:
     def hidden() -> nn.Module:
-        return nn.SiLU() if smooth else nn.LeakyReLU(0.2)
+        return nn.Tanh() if smooth else nn.LeakyReLU(0.2)
 
     def perceptron(sizes: tuple[int, ...]) -> list[nn.Module]:
         layers: list[nn.Module] = []
-        for wide, narrow in zip(sizes, sizes[1:], strict=False):
+        for wide, narrow in pairwise(sizes):
             layers += [nn.Linear(wide, narrow), hidden()]
         return layers[:-1]
 

@@ -56,4 +56,5 @@ def minibatches(count: int, batch_size: int, seed: int) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(count, generator=generator)
-        yield from order[: count - count % batch_size].split(batch_size)
+        for start in range(0, count - batch_size + 1, batch_size):
+            yield order[start : start + batch_size]

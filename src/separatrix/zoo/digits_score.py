@@ -58,7 +58,8 @@ def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other
 
 def _root(covariance: Tensor) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    return root
 
 
 @lru_cache(maxsize=1)
@@ -67,14 +68,15 @@ def _judge() -> tuple[nn.Sequential, Tensor, Tensor]:
     data = digits()
     with frozen_randomness(0), default_dtype(torch.float32), torch.enable_grad():
         judge = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 32), nn.Tanh(), nn.Linear(32, 11))
-        optimizer = torch.optim.Adam(judge.parameters(), lr=2e-3)
+        weights = list(judge.parameters())
+        optimizer = torch.optim.Adam(weights, lr=2e-3)
         nothing = torch.full((128,), 10)
         for _, index in zip(range(600), minibatches(len(data.images), 128, 0), strict=False):
             real = data.images[index]
             images = torch.cat([real + 0.1 * torch.randn(128, 64), _no_digits(real)])
             loss = nn.functional.cross_entropy(judge(images), torch.cat([data.labels[index], nothing]))
-            optimizer.zero_grad()
-            loss.backward()
+            for weight, gradient in zip(weights, torch.autograd.grad(loss, weights), strict=True):
+                weight.grad = gradient
             optimizer.step()
     judge.eval().requires_grad_(False)
     return judge, *moments(judge[:-1](data.images))
