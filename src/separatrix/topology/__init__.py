@@ -15,7 +15,10 @@ from separatrix.topology.lower_stars import lower_star_gradient
 from separatrix.topology.manifolds import VPaths, ascending_manifold, basins, descending_manifold, v_paths
 from separatrix.topology.morse_complex import MorseComplex, morse_complex
 from separatrix.topology.persistence import Persistence, persistence
+from separatrix.topology.planning import Passage, Plan, Route, plan_routes
 from separatrix.topology.simplicial import SimplicialComplex
+from separatrix.topology.taut import TautPath, pull_taut
+from separatrix.topology.worlds import World
 
 __all__ = [  # noqa: RUF022 (grouped by kind)
     # complexes and their homology
@@ -41,4 +44,12 @@ __all__ = [  # noqa: RUF022 (grouped by kind)
     "morse_complex",
     "persistence",
     "v_paths",
+    # motion planning
+    "Passage",
+    "Plan",
+    "Route",
+    "TautPath",
+    "World",
+    "plan_routes",
+    "pull_taut",
 ]
