@@ -152,7 +152,10 @@ class Diagnosis:
 def _plain_text(diagnosis: Diagnosis) -> str:
     lines = [diagnosis.title, diagnosis.verdict, ""]
     for finding in diagnosis.findings:
-        lines += [f"[{finding.severity}] {finding.title}: {finding.sentence}", f"    remedy: {finding.remedy}"]
+        lines += [
+            f"[{finding.severity}] {finding.title}: {finding.sentence}",
+            f"    remedy: {finding.remedy}",
+        ]
     lines += [f"note: {note}" for note in diagnosis.notes]
     return "\n".join(lines)
 

@@ -1,0 +1,216 @@
+"""What the running method and its alternatives do to the resolved modes: growth, and the range of safe steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from separatrix.dynamics.bases import Frozen
+from separatrix.dynamics.modes import Mode
+from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
+from separatrix.fields import Field
+from separatrix.probes.reduced import Reduced
+
+# A multiplier counts as growing above this; rounding of small eigenvalue problems stays below.
+ROUNDING = 1e-10
+# Steps tried, as multiples of 1 / (largest |h lambda|).
+SCAN = np.geomspace(1e-4, 1e3, 141)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What one method does at the present step, and how far the step can go.
+
+    Attributes:
+        method: name with the momentum.
+        growth: largest ``|m|`` per period among the resolved modes that do not grow in the flow itself.
+        gradients: gradient-equivalents of a period.
+        growth_per_gradient: ``growth ** (1 / gradients)``.
+        safe_step: the largest multiple of the present step up to which all those modes stay bounded; 0 where none is,
+            infinity where no limit was found.
+        min_step: the smallest such multiple, where small steps are unsafe.
+        limiting: the multiplier that leaves the unit disc just above ``safe_step``.
+        running: this is the method that runs.
+    """
+
+    method: str
+    growth: float
+    gradients: float
+    safe_step: float
+    min_step: float | None
+    limiting: complex | None
+    running: bool = False
+
+    @property
+    def growth_per_gradient(self) -> float:
+        return float(self.growth ** (1 / self.gradients))
+
+    @property
+    def limited_by(self) -> str:
+        """What sets the limit, in words."""
+        if self.limiting is None:
+            return "no limit found"
+        m = self.limiting
+        if abs(m.imag) > 1e-6 * abs(m):
+            return f"a rotation of {abs(np.angle(m)):.2g} rad per step"
+        return "overshooting of a stiff mode" if m.real < 0 else "a real growing mode"
+
+
+def outlooks(
+    reduced: Reduced, frozen: Mapping[str, Frozen], running: Scheme, field: Field, gradients: float
+) -> list[Outlook]:
+    """The running method first, then simultaneous, alternating and extragradient with the same momentum and with none.
+
+    Args:
+        reduced: the small model, in the optimiser's metric.
+        frozen: the bases that run.
+        running: the scheme that runs.
+        field: for the cost of alternatives.
+        gradients: of one period of the running method.
+    """
+    own = unit_bases(frozen)
+    bare = {p: replace(b, mode=Mode("none", decay=b.mode.decay)) for p, b in own.items()}
+    order = running.order if isinstance(running, Alternating) else ()
+    rows = [outlook(reduced, running, own, gradients, name=describe(running, own), running=True)]
+    half = sum(field.share([p]) for p in field.players)
+    for scheme, cost in ((Simultaneous(), 1.0), (Alternating(order), half), (Extragradient(), 2.0)):
+        for bases in (own, bare):
+            name = describe(scheme, bases)
+            if all(row.method != name for row in rows):
+                rows.append(outlook(reduced, scheme, bases, cost, name=name))
+    return rows
+
+
+def outlook(
+    reduced: Reduced,
+    scheme: Scheme,
+    bases: Mapping[str, Frozen],
+    gradients: float,
+    *,
+    name: str = "",
+    running: bool = False,
+) -> Outlook:
+    """Growth at the present step, and the range of safe steps by scan and bisection.
+
+    Modes that grow in the flow itself (:func:`growing_modes`) are left out: no step size mends those.
+    """
+
+    def growth(step: float) -> float:
+        kept = kept_multipliers(reduced, scheme, bases, step)
+        return float(kept[0].abs()) if len(kept) else 1.0
+
+    def safe(step: float) -> bool:
+        return growth(step) <= 1 + ROUNDING
+
+    scale = float(torch.linalg.eigvals(reduced.matrix).abs().max()) if reduced.space.n else 0.0
+    if scale == 0.0:
+        return Outlook(name, 1.0, gradients, float("inf"), None, None, running)
+    steps = SCAN / scale
+    flags = [safe(float(s)) for s in steps]
+    low, high, limiting = None, float("inf"), None
+    if not any(flags):
+        high = 0.0
+    else:
+        first = flags.index(True)
+        if first > 0:
+            low = bisect(lambda s: not safe(s), float(steps[first - 1]), float(steps[first]))
+        if False in flags[first:]:
+            last = flags.index(False, first)
+            high = bisect(safe, float(steps[last - 1]), float(steps[last]))
+    if np.isfinite(high):
+        above = kept_multipliers(reduced, scheme, bases, max(high, float(steps[0])) * (1 + 1e-6))
+        limiting = complex(above[0]) if len(above) else None
+    return Outlook(name, growth(1.0), gradients, high, low, limiting, running)
+
+
+def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen], step: float) -> Tensor:
+    """The resolved multipliers at a multiple of the present step, without those of :func:`growing_modes`."""
+    values = reduced.multipliers(scheme, {p: b.times(step) for p, b in bases.items()})
+    keep = torch.ones(len(values), dtype=torch.bool)
+    for rate in growing_modes(reduced):
+        real = keep & (values.imag.abs() <= 1e-7 * values.abs()) & (values.real > 1)
+        if bool(real.any()):
+            distance = (values.real - float(np.exp(min(step * rate, 50.0)))).abs()
+            distance[~real] = torch.inf
+            keep[int(distance.argmin())] = False
+    return values[keep]
+
+
+def growing_modes(reduced: Reduced) -> list[float]:
+    """The positive real eigenvalues ``h lambda``: they grow in the flow itself, under every method and step."""
+    plain = {p: Frozen(1.0, Mode("none")) for p in reduced.space.players}
+    rates = reduced.multipliers(Simultaneous(), plain) - 1
+    real = (rates.imag.abs() <= 1e-9 * rates.abs()) & (rates.real > 1e-12)
+    return sorted(rates[real].real.tolist(), reverse=True)
+
+
+def bisect(holds: Callable[[float], bool], inside: float, outside: float, tol: float = 1e-9) -> float:
+    """The border between ``inside``, where ``holds`` is true, and ``outside``, where it is not."""
+    while outside / inside - 1 > tol:
+        middle = (inside * outside) ** 0.5
+        inside, outside = (middle, outside) if holds(middle) else (inside, middle)
+    return inside
+
+
+def unit_bases(frozen: Mapping[str, Frozen]) -> dict[str, Frozen]:
+    """The bases in the optimiser's metric, where the scale is 1 and coupled decay is in the operator."""
+    return {p: replace(b, scale=1.0, coupled_decay=0.0, buffer=None) for p, b in frozen.items()}
+
+
+def with_momentum(bases: Mapping[str, Frozen], momentum: float) -> dict[str, Frozen]:
+    """The same bases with another momentum of the same kind."""
+    return {p: replace(b, mode=replace(b.mode, momentum=momentum)) for p, b in bases.items()}
+
+
+def describe(scheme: Scheme, bases: Mapping[str, Frozen]) -> str:
+    """``alternating, momentum 0.5``."""
+    momenta = sorted({b.mode.momentum if b.mode.kind != "none" else 0.0 for b in bases.values()})
+    text = " / ".join(f"{m:g}" for m in momenta)
+    name = scheme.name
+    if isinstance(scheme, Alternating) and scheme.repeats:
+        name += " " + ", ".join(f"{p} x{k}" for p, k in scheme.repeats.items())
+    return f"{name}, momentum {text}" if momenta != [0.0] else f"{name}, no momentum"
+
+
+def section(rows: Sequence[Outlook]) -> dict[str, object]:
+    """The record's section."""
+
+    def finite(value: float | None) -> float | None:
+        return None if value is None or not np.isfinite(value) else value
+
+    best = min(rows, key=lambda r: r.growth_per_gradient)
+    own = rows[0]
+    if own.safe_step == 0:
+        limit = "no step size keeps its resolved modes bounded"
+    elif not np.isfinite(own.safe_step):
+        limit = "no limit of its step was found"
+    elif own.safe_step >= 1:
+        limit = f"its step could grow {own.safe_step:.3g} times before {own.limited_by} takes over"
+    else:
+        limit = f"its step is {1 / own.safe_step:.3g} times too large for {own.limited_by}"
+    sentence = f"The running method ({own.method}): {limit}."
+    if best is not own and best.growth_per_gradient < own.growth_per_gradient - 1e-6:
+        sentence += (
+            f" At the present step {best.method} would do best per gradient "
+            f"({best.growth_per_gradient:.5f} against {own.growth_per_gradient:.5f})."
+        )
+    return {
+        "rows": [
+            {
+                "method": r.method,
+                "safe_step": finite(r.safe_step),
+                "min_step": finite(r.min_step),
+                "growth": r.growth,
+                "growth_per_gradient": r.growth_per_gradient,
+                "gradients": r.gradients,
+                "limited_by": r.limited_by,
+                "running": r.running,
+            }
+            for r in rows
+        ],
+        "sentence": sentence,
+    }
