@@ -14,11 +14,14 @@ attracts where all eigenvalues have negative real part, and the rightmost one is
 ([-1.0, -1.0], [3.0, -3.0])
 """
 
+from separatrix.linalg.condition import condition_numbers
 from separatrix.linalg.density import SpectralDensity, spectral_density
 from separatrix.linalg.eigen import Eigenvalues, eigenvalues
 from separatrix.linalg.estimate import Estimate
+from separatrix.linalg.extremes import Extremes, extremes
 from separatrix.linalg.frobenius import FrobeniusParts, frobenius_parts
 from separatrix.linalg.krylov_schur import KrylovForm
+from separatrix.linalg.numerical_range import NumericalRange, numerical_range
 from separatrix.linalg.operator import (
     Block,
     Dense,
@@ -30,7 +33,9 @@ from separatrix.linalg.operator import (
     Tagged,
     Transpose,
 )
+from separatrix.linalg.pseudospectrum import Pseudospectrum, inner_pseudospectrum, pseudospectrum
 from separatrix.linalg.scipy_adapter import to_scipy
+from separatrix.linalg.stability import Stability, Verdict, stability
 from separatrix.linalg.trace import (
     DiagonalEstimate,
     diagonal,
@@ -48,19 +53,30 @@ __all__ = [
     # eigenvalues
     "Eigenvalues",
     "Estimate",
+    "Extremes",
     "FrobeniusParts",
     "KrylovForm",
     "LinearOperator",
+    "NumericalRange",
     "Product",
+    "Pseudospectrum",
     "Scaled",
     "SpectralDensity",
+    "Stability",
     "Sum",
     "Tagged",
     "Transpose",
+    "Verdict",
+    "condition_numbers",
     "diagonal",
     "eigenvalues",
+    "extremes",
     "frobenius_parts",
+    "inner_pseudospectrum",
+    "numerical_range",
+    "pseudospectrum",
     "spectral_density",
+    "stability",
     "to_scipy",
     "trace_hutchinson",
     "trace_hutchpp",
