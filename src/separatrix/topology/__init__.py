@@ -3,6 +3,9 @@
 A *cell complex* lists cells and their faces. A *discrete gradient* pairs most cells with a face or coface;
 what is left over, the critical cells, carries all of the topology, and the paths through the pairs (V-paths)
 are the combinatorial flow lines between them.
+
+A *ReLU complex* is the cell complex on which a ReLU network is affine; its *PL critical* vertices are those where the
+topology of sublevel sets changes, and its discrete gradient has exactly these as critical cells.
 """
 
 from separatrix.topology.cancellation import Simplification, cancel
@@ -15,7 +18,16 @@ from separatrix.topology.lower_stars import lower_star_gradient
 from separatrix.topology.manifolds import VPaths, ascending_manifold, basins, descending_manifold, v_paths
 from separatrix.topology.morse_complex import MorseComplex, morse_complex
 from separatrix.topology.persistence import Persistence, persistence
+from separatrix.topology.pl_critical import PLCritical, pl_critical
+from separatrix.topology.pl_directions import EdgeSigns, edge_signs
+from separatrix.topology.pl_gradient import PLGradient, pl_gradient
 from separatrix.topology.planning import Passage, Plan, Route, plan_routes
+from separatrix.topology.relu_complex import ReLUComplex, relu_complex
+from separatrix.topology.relu_exact import NonGenericError
+from separatrix.topology.relu_level import LevelSet, relu_level_set
+from separatrix.topology.relu_plot import plot_relu_complex, plot_relu_level_set
+from separatrix.topology.relu_regions import Regions, bounded_cells, relu_regions
+from separatrix.topology.relu_star import VertexStar, vertex_star
 from separatrix.topology.simplicial import SimplicialComplex
 from separatrix.topology.taut import TautPath, pull_taut
 from separatrix.topology.worlds import World
@@ -52,4 +64,23 @@ __all__ = [  # noqa: RUF022 (grouped by kind)
     "World",
     "plan_routes",
     "pull_taut",
+    # ReLU networks
+    "EdgeSigns",
+    "LevelSet",
+    "NonGenericError",
+    "PLCritical",
+    "PLGradient",
+    "ReLUComplex",
+    "Regions",
+    "VertexStar",
+    "bounded_cells",
+    "edge_signs",
+    "pl_critical",
+    "pl_gradient",
+    "plot_relu_complex",
+    "plot_relu_level_set",
+    "relu_complex",
+    "relu_level_set",
+    "relu_regions",
+    "vertex_star",
 ]

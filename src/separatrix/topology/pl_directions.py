@@ -16,7 +16,8 @@ import numpy.typing as npt
 from separatrix.errors import InputError
 from separatrix.topology.relu_complex import ReLUComplex
 from separatrix.topology.relu_exact import ExactVertex, ExactVertices
-from separatrix.topology.relu_locate import UNIT, Columns, Signs
+from separatrix.topology.relu_forms import Signs
+from separatrix.topology.relu_locate import UNIT, Columns
 from separatrix.topology.relu_program import Floats
 
 __all__ = ["EdgeSigns", "edge_signs", "generic_direction"]
@@ -108,7 +109,7 @@ class _Comparison:
         value, error = located.value[:, :, 0], located.value_error[:, :, 0]
         difference = np.where(self.ray, value[0, b], value[1, b] - value[1, a])
         bound = np.where(self.ray, error[0, b], error[1, b] + error[1, a] + UNIT * np.abs(difference))
-        signs = np.sign(difference).astype(np.int8)
+        signs: Signs = np.sign(difference).astype(np.int8)
         open_ = np.flatnonzero(~((np.abs(difference) > bound) | ((difference == 0) & (bound == 0))))
         flat = self._structurally_flat(open_)
         signs[open_[flat]] = 0
@@ -125,7 +126,7 @@ class _Comparison:
         error = error + (len(l) + 2) * UNIT * (np.abs(located.place) @ np.abs(l))
         difference = np.where(self.ray, along[0, b], along[1, b] - along[1, a])
         bound = np.where(self.ray, error[0, b], error[1, b] + error[1, a] + UNIT * np.abs(difference))
-        signs = np.sign(difference).astype(np.int8)
+        signs: Signs = np.sign(difference).astype(np.int8)
         weights = [Fraction(float(c)) for c in l]
 
         def exactly(vertex: ExactVertex, part: int) -> Fraction:

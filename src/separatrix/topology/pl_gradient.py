@@ -126,11 +126,11 @@ def _step_to_mate(signs: EdgeSigns, row: Integers, choice: Integers, d: int) -> 
 
 def _restricted(lists: CellComplex, cells: Columns, place: Columns) -> CellComplex:
     """The complex of some cells; faces outside are left out."""
-    offsets, faces = lists.offsets.numpy(), place[lists.faces.numpy()]
+    faces = place[lists.faces.numpy()]
     owner = place[lists.cells_of_faces.numpy()]
     kept = (faces >= 0) & (owner >= 0)
     lengths = np.bincount(owner[kept], minlength=len(cells))
-    assert lists.signs is not None and len(offsets) == len(place) + 1
+    assert lists.signs is not None
     return CellComplex(
         lists.dims[torch.from_numpy(cells)],
         torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)])),

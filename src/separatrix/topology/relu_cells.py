@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 
 from separatrix.topology.complexes import CellComplex
-from separatrix.topology.relu_locate import Columns, Signs
+from separatrix.topology.relu_forms import Signs
+from separatrix.topology.relu_locate import Columns
 from separatrix.topology.relu_subdivision import Subdivision, column_hashes
 
 __all__ = ["CellTable", "StarGroup", "build_cells", "star_choices"]
@@ -93,6 +94,17 @@ class CellTable:
             rows = subdivision.signs[self.dimension + 1 :, group.vertices[row]].T.copy()
             np.put_along_axis(rows, group.axes[row] - self.dimension - 1, star_choices(m)[choice], axis=1)
             out[own] = rows
+        return out
+
+    def last_signs(self, k: int, subdivision: Subdivision) -> Signs:
+        """``(f_k,)``: the last neuron's sign on each k-cell."""
+        out = np.empty(self.counts[k], dtype=np.int8)
+        for m, group in enumerate(self.groups):
+            own = np.flatnonzero(self.representative[k][:, 0] == m)
+            _, row, choice = self.representative[k][own].T
+            at_vertex = subdivision.signs[-1, group.vertices[row]]
+            # where the last neuron vanishes at the vertex it is the last axis of the star
+            out[own] = np.where(at_vertex != 0, at_vertex, star_choices(m)[choice][:, -1] if m else 0)
         return out
 
     def chain_complex(self) -> CellComplex:

@@ -175,9 +175,9 @@ class _Compiler:
             never &= ~block.any(axis=1)
         slopes[never], constant[never] = 0.0, -1.0
         self.layers.append(Layer(blocks, constant, slopes, value.name))
-        block = Affine.block(len(self.layers), len(constant))
-        self.taken[id(value)] = (value, block)
-        return block
+        taken = Affine.block(len(self.layers), len(constant))
+        self.taken[id(value)] = (value, taken)
+        return taken
 
     def _maximum(self, a: Affine, b: Affine, name: str) -> Affine:
         difference = a - b

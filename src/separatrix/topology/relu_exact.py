@@ -66,8 +66,8 @@ class ExactVertices:
         """The vertex where the columns ``zeros`` vanish; writes the signs of the columns from ``known`` on.
 
         Args:
-            signs: ``(columns,)``, right in the columns before ``known``; the others are written.
-            zeros: ``(d,)`` columns, all before ``known``.
+            signs: ``(columns,)``, as for ``VertexLocator.locate``; those from ``known`` on are written.
+            zeros: ``(d,)`` columns.
             known: how many columns are decided.
 
         Raises:
@@ -140,6 +140,9 @@ class ExactVertices:
     ) -> None:
         """Write the signs of one layer's undecided columns; pairs compare by their first entry."""
         for j in range(max(0, known - first), len(z)):
+            if zeros is not None and first + j in zeros:
+                signs[first + j] = 0
+                continue
             leading = z[j][0] if z[j][0] != 0 else z[j][1]
             if leading == 0:
                 name = self.program.neuron_name(first + j - self.facets)

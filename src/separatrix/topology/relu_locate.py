@@ -19,11 +19,11 @@ import torch
 
 from separatrix.topology.relu_box import simplex_at_infinity
 from separatrix.topology.relu_exact import ExactVertices
+from separatrix.topology.relu_forms import Signs, combine, layer_forms
 from separatrix.topology.relu_program import Floats, Layer, ReLUProgram
 
 __all__ = ["Located", "VertexLocator"]
 
-Signs = npt.NDArray[np.int8]
 Columns = npt.NDArray[np.int64]
 UNIT = 2.0**-52
 SLACK = 1.0 + 2.0**-20  # covers the rounding of the bounds themselves
@@ -77,8 +77,8 @@ class VertexLocator:
         """The vertices with these zeros; writes their signs in the columns from ``known`` on.
 
         Args:
-            signs: ``(columns, B)``, right in the columns before ``known``.
-            zeros: ``(B, d)`` columns that vanish, all before ``known``.
+            signs: ``(columns, B)``, right for the neurons in layers before a zero, at least on a cell at the vertex.
+            zeros: ``(B, d)`` columns that vanish.
             known: how many columns are decided.
 
         Raises:
@@ -101,7 +101,7 @@ class VertexLocator:
         )
 
     def _locate(self, signs: Signs, zeros: Columns, known: int) -> Located:
-        matrix, right = self._systems(signs, zeros, known)
+        matrix, right = self._systems(signs, zeros)
         place, place_error, uncertain = self._solve(matrix, right, zeros)
         value, value_error, unsure = self._forward(signs, zeros, known, place, place_error)
         uncertain |= unsure
@@ -115,22 +115,13 @@ class VertexLocator:
             value_error[:, b] = UNIT * np.abs(value[:, b])
         return Located(place, place_error, value, value_error, int(uncertain.sum()))
 
-    def _systems(self, signs: Signs, zeros: Columns, known: int) -> tuple[Floats, Floats]:
+    def _systems(self, signs: Signs, zeros: Columns) -> tuple[Floats, Floats]:
         """``(B, d, d)`` coefficients of the vanishing forms and ``(2, B, d)`` right sides for u and p."""
-        program, d, size = self.program, self.program.inputs, len(zeros)
-        identity = np.zeros((d, d + 1, size))
-        identity[np.arange(d), np.arange(d)] = 1.0
-        forms, activations = [np.broadcast_to(self.box[:, :, None], (*self.box.shape, size))], [identity]
-        for number, layer in enumerate(program.layers):
-            first = self.facets + program.starts[number]
-            if first >= known:
-                break
-            z = _combine(layer, activations)
-            z[:, d] += layer.bias[:, None]
-            forms.append(z)
-            slope = np.where(signs[first : first + len(z)] >= 0, 1.0, layer.slope[:, None])
-            activations.append(z * slope[:, None, :])
-        rows = np.concatenate(forms)[zeros, :, np.arange(size)[:, None]]
+        d, size = self.program.inputs, len(zeros)
+        last = self.program.layer_of(int(zeros.max()) - self.facets) if zeros.max() >= self.facets else -1
+        box = np.broadcast_to(self.box[:, :, None], (*self.box.shape, size))
+        forms = layer_forms(self.program, signs[self.facets :], last)
+        rows = np.concatenate([box, *forms])[zeros, :, np.arange(size)[:, None]]
         at_infinity = zeros < self.facets
         right = np.stack([np.where(at_infinity, -rows[:, :, d], 0.0), np.where(at_infinity, 0.0, -rows[:, :, d])])
         return np.ascontiguousarray(rows[:, :, :d]), right
@@ -180,8 +171,11 @@ class VertexLocator:
             undecided = min(max(known - first, 0), len(z))
             if undecided < len(z):
                 found, sure = _lexicographic_signs(z[undecided:], error[undecided:], size, infinite)
+                if (zeros >= first + undecided).any():
+                    vanish = (zeros[:, :, None] == first + np.arange(undecided, len(z))).any(axis=1).T
+                    found[vanish], sure[vanish] = 0, True
                 signs[first + undecided : first + len(z)] = found
-                uncertain |= ~sure
+                uncertain |= ~sure.all(axis=0)
             own = signs[first : first + len(z)]
             own = np.concatenate([own, own[:, infinite]], axis=1)
             slope = np.where(own > 0, 1.0, np.where(own < 0, layer.slope[:, None], 0.0))
@@ -194,22 +188,12 @@ class VertexLocator:
         return value, bound, uncertain
 
 
-def _combine(layer: Layer, activations: list[Floats]) -> Floats:
-    """``sum_k W_k a_k`` for activations ``(width, ...)``."""
-    total: Floats | None = None
-    for k, block in layer.weights.items():
-        a = activations[k]
-        term = (block @ a.reshape(len(a), -1)).reshape(len(block), *a.shape[1:])
-        total = term if total is None else total + term
-    return np.zeros((len(layer.bias), *activations[0].shape[1:])) if total is None else total
-
-
 def _combine_with_error(
     layer: Layer, activations: list[Floats], errors: list[Floats], size: int
 ) -> tuple[Floats, Floats]:
     """``(n, columns)`` pre-activations and bounds; the bias belongs to the first ``size`` columns only."""
     gamma = layer.terms * UNIT
-    z = _combine(layer, activations)
+    z = combine(layer, activations)
     error = np.zeros_like(z)
     for k, block in layer.weights.items():
         error += np.abs(block) @ (errors[k] + gamma * np.abs(activations[k]))
@@ -221,13 +205,13 @@ def _combine_with_error(
 def _lexicographic_signs(
     z: Floats, error: Floats, size: int, infinite: npt.NDArray[np.int64]
 ) -> tuple[Signs, npt.NDArray[np.bool_]]:
-    """Signs ``(n, size)`` of ``R alpha + beta``, and whether all of a vertex are certain."""
+    """Signs ``(n, size)`` of ``R alpha + beta``, and whether they are certain."""
     beta, beta_sure = z[:, :size], np.abs(z[:, :size]) > error[:, :size]
     signs = np.sign(beta).astype(np.int8)
     if len(infinite) == 0:
-        return signs, np.asarray(beta_sure.all(axis=0))
+        return signs, beta_sure
     alpha, alpha_error = z[:, size:], error[:, size:]
     vanishes = (alpha == 0) & (alpha_error == 0)
     signs[:, infinite] = np.where(vanishes, signs[:, infinite], np.sign(alpha).astype(np.int8))
     beta_sure[:, infinite] = np.where(vanishes, beta_sure[:, infinite], np.abs(alpha) > alpha_error)
-    return signs, np.asarray(beta_sure.all(axis=0))
+    return signs, beta_sure

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from separatrix.topology.relu_cells import star_choices
 from separatrix.topology.relu_complex import ReLUComplex
-from separatrix.topology.relu_locate import Signs
+from separatrix.topology.relu_forms import Signs, layer_forms
 from separatrix.topology.relu_program import Floats, ReLUProgram
 
 __all__ = ["Regions", "bounded_cells", "relu_regions"]
@@ -71,19 +71,7 @@ def affine_maps(program: ReLUProgram, signs: Signs) -> tuple[Floats, Floats]:
     if size > batch:
         parts = [affine_maps(program, signs[i : i + batch]) for i in range(0, size, batch)]
         return np.concatenate([g for g, _ in parts]), np.concatenate([c for _, c in parts])
-    identity = np.zeros((d, d + 1, size))
-    identity[np.arange(d), np.arange(d)] = 1.0
-    activations = [identity]
-    for number, layer in enumerate((*program.layers, program.output)):
-        z = np.zeros((len(layer.bias), d + 1, size))
-        z[:, d] = layer.bias[:, None]
-        for k, block in layer.weights.items():
-            z += (block @ activations[k].reshape(block.shape[1], -1)).reshape(z.shape)
-        if number < len(program.layers):
-            own = signs[:, program.starts[number] : program.starts[number + 1]].T
-            z *= np.where(own > 0, 1.0, np.where(own < 0, layer.slope[:, None], 0.0))[:, None, :]
-        activations.append(z)
-    forms = np.moveaxis(activations[-1], 2, 0)
+    forms = np.moveaxis(layer_forms(program, signs.T, len(program.layers))[-1], 2, 0)
     return np.ascontiguousarray(forms[:, :, :d]), np.ascontiguousarray(forms[:, :, d])
 
 
