@@ -72,8 +72,8 @@ class Reduced:
         if not self.exact:
             resolved = self._leak(vectors, bases) <= RESOLVED * (values - 1).abs()
             values = values[resolved]
-        order = values.abs().argsort(descending=True)
-        return values.index_select(0, order)
+        ordered: Tensor = values[values.abs().argsort(descending=True)]
+        return ordered
 
     def _leak(self, vectors: Tensor, bases: Mapping[str, Frozen]) -> Tensor:
         """How much of one period, read along left vectors ``(N, k)``, leaves the model's space."""

@@ -1,0 +1,99 @@
+"""How the players act on each other: norms of the Jacobian's blocks, the share that turns, the angle of the cross blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from separatrix.fields import Space
+from separatrix.linalg import LinearOperator
+from separatrix.linalg.estimate import ratio
+
+
+@dataclass(frozen=True)
+class Interplay:
+    """Block norms by sampling, with standard errors.
+
+    Attributes:
+        players: in order.
+        norms: ``|P_ij|_F``, how player i's motion changes with player j's parameters, ``(N, N)``.
+        stderr: of the norms.
+        rotation_share: ``|A|_F^2 / |P|_F^2`` with ``A`` the antisymmetric part: 0 for a potential, 1 for a pure rotation.
+        rotation_stderr: its standard error.
+        angle_deg: between ``P_12`` and ``-P_21^T`` for two players: 0 where they pull exactly against each other, 90 where
+            their couplings have nothing in common, 180 where they pull together.
+        probes: random vectors a player.
+    """
+
+    players: tuple[str, ...]
+    norms: Tensor
+    stderr: Tensor
+    rotation_share: float
+    rotation_stderr: float
+    angle_deg: float | None
+    probes: int
+
+    def section(self) -> dict[str, object]:
+        share, spread = self.rotation_share, self.rotation_stderr
+        sentence = (
+            f"{share:.0%} of the squared norm turns (standard error {spread:.1%}); the rest is descent or ascent."
+        )
+        if self.angle_deg is not None:
+            how = "against" if self.angle_deg < 60 else "together with" if self.angle_deg > 120 else "across"
+            sentence += (
+                f" The couplings of {self.players[0]} and {self.players[1]} work {how} each other (angle {self.angle_deg:.0f} degrees, "
+                "0 is pure opposition)."
+            )
+        return {
+            "players": list(self.players),
+            "norms": self.norms.tolist(),
+            "stderr": self.stderr.tolist(),
+            "rotation_share": share,
+            "rotation_stderr": spread,
+            "angle_deg": self.angle_deg,
+            "sentence": sentence,
+        }
+
+
+def interplay(operator: LinearOperator, space: Space, *, probes: int = 6, seed: int = 0) -> Interplay:
+    """Norms of all player blocks of an operator by random signs.
+
+    For signs ``z_j`` on player j, ``E |(P z_j)_i|^2 = |P_ij|_F^2`` and ``E (P z_j)_i . (P^T z_j)_i`` is the inner product
+    of ``P_ij`` with ``P_ji^T``; the sum over j gives the whole.
+
+    Args:
+        operator: ``(n, n)``.
+        space: whose players cut it into blocks; every coordinate has one owner.
+        probes: random vectors a player, at least 2.
+        seed: of the signs.
+
+    Cost: ``probes`` products of each kind for every player.
+    """
+    players = [p for p in space.players if space.size(p)]
+    generator = torch.Generator().manual_seed(seed)
+    count = len(players)
+    squares = torch.zeros(probes, count, count, dtype=torch.float64)
+    crossed = torch.zeros(probes, count, count, dtype=torch.float64)
+    for j, column in enumerate(players):
+        for sample in range(probes):
+            z = torch.zeros(space.n, dtype=operator.dtype, device=operator.device)
+            signs = torch.randint(0, 2, (space.size(column),), generator=generator) * 2 - 1
+            z[space.index(column)] = signs.to(z)
+            forward, backward = operator @ z, operator.T @ z
+            for i, row in enumerate(players):
+                a, b = space.take(forward, row).double(), space.take(backward, row).double()
+                squares[sample, i, j], crossed[sample, i, j] = float(a @ a), float(a @ b)
+    mean = squares.mean(0)
+    norms = mean.sqrt()
+    stderr = squares.std(0) / probes**0.5 / (2 * norms).clamp(min=1e-300)
+    total = squares.sum((1, 2))
+    turning = (total - crossed.sum((1, 2))) / 2  # |A|^2 = (|P|^2 - tr P^2) / 2
+    share, spread = ratio(turning, total)
+    angle = None
+    if count == 2 and float(norms[0, 1] * norms[1, 0]) > 0:
+        inner = float((crossed[:, 0, 1] + crossed[:, 1, 0]).mean()) / 2
+        cosine = -inner / float(norms[0, 1] * norms[1, 0])
+        angle = float(torch.rad2deg(torch.acos(torch.tensor(cosine).clamp(-1, 1))))
+    return Interplay(tuple(players), norms, stderr, share, spread, angle, probes)
