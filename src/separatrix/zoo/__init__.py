@@ -19,6 +19,12 @@ _PLACES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "digits-gan": ("digits", "digits_gan", {}),
     "digits-gan-r1": ("digits", "digits_gan", {"r1": 1.0}),
     "digits-gan-smooth": ("digits", "digits_gan", {"smooth": True}),
+    "digits-classifier": ("healthy", "digits_classifier", {}),
+    "eight-gaussians": ("gaussians", "eight_gaussians", {}),
+    "eight-gaussians-smooth": ("gaussians", "eight_gaussians", {"smooth": True}),
+    "dirac-gan": ("toys", "dirac_gan", {}),
+    "bilinear": ("toys", "bilinear", {}),
+    "quadratic": ("quadratic", "quadratic_game", {}),
 }
 
 

@@ -1,0 +1,114 @@
+"""Eight Gaussians on a circle: the two-dimensional GAN that shows rotation through modes [mescheder2017, section 5]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from math import log, pi
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from separatrix.dynamics import Fact, Method, Problem, RMSprop, Simultaneous
+from separatrix.fields import Game
+from separatrix.fields.surroundings import default_dtype, frozen_randomness
+
+LATENT, MODES, SPREAD = 16, 8, 0.01
+BATCH, MEASURED = 512, 2048
+# A mode counts as covered by more than 40 of 4096 samples within 0.1 of its centre.
+SCORED, NEAR, ENOUGH = 4096, 0.1, 40
+
+
+def eight_gaussians(*, seed: int = 0, smooth: bool = False, lr: float = 1e-4) -> Problem:
+    """The non-saturating GAN on eight Gaussians of width 0.01 around the unit circle.
+
+    Perceptrons with four hidden layers of 16 ReLU, latents in 16 dimensions from the global stream, batches of 512,
+    simultaneous RMSprop (alpha 0.9). As it stands it rotates through the modes and covers one at most;
+    ``Consensus(gamma=10)`` covers all eight, within 2500 steps at ``lr=1e-3``. ``data`` and ``held_out`` are 2048 points
+    each; the stream draws fresh ones.
+
+    Losses near ``L_G = ln 2`` and ``L_D = 2 ln 2`` are no sign of convergence: a run with no mode covered ends there too.
+    ``score``: ``modes`` with more than 40 of 4096 samples within 0.1 of the centre, and ``good``, the share of samples within 0.1
+    of any centre.
+
+    Args:
+        seed: of the initial parameters; torch's default initialisation.
+        smooth: tanh in place of ReLU: the twin for which a derivative at a point says what happens at a finite step.
+        lr: rate of both bases.
+    """
+    models = _networks(seed, smooth)
+
+    def losses(models: Mapping[str, Any], real: Tensor) -> dict[str, Tensor]:
+        fake = models["G"](torch.randn(len(real), LATENT, device=real.device))
+        on_real, on_fake = models["D"](real), models["D"](fake)
+        return {"G": softplus(-on_fake).mean(), "D": softplus(-on_real).mean() + softplus(on_fake).mean()}
+
+    def stream(seed: int) -> Iterator[Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        while True:
+            yield ring(BATCH, generator)
+
+    name = "eight-gaussians" + ("-smooth" if smooth else "")
+    base = RMSprop(lr, alpha=0.9, eps=1e-10)
+    return Problem(
+        Game(models, losses, name=name),
+        name=name,
+        data=ring(MEASURED, torch.Generator().manual_seed(1000)),
+        held_out=ring(MEASURED, torch.Generator().manual_seed(1001)),
+        stream=stream,
+        method=Method({"G": base, "D": base}, Simultaneous()),
+        score=lambda models: score_points(_generate(models["G"], SCORED)),
+        better={"modes": "higher", "good": "higher"},
+        samples=lambda models: _generate(models["G"], BATCH),
+        facts=(
+            Fact("centres", centres().tolist(), "exp(2 pi i k / 8), k = 0..7"),
+            Fact(
+                "losses_of_a_flat_discriminator",
+                {"G": log(2), "D": 2 * log(2)},
+                "D = 0: also at the solution, so these values are no sign of convergence",
+            ),
+        ),
+    )
+
+
+def centres() -> Tensor:
+    """The eight distinct centres, ``(8, 2)``. A linspace from 0 to 2 pi over eight points would hold the first one twice."""
+    angle = 2 * pi * torch.arange(MODES, dtype=torch.float64) / MODES
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def ring(count: int, generator: torch.Generator) -> Tensor:
+    """Points of the mixture, ``(count, 2)`` in float32."""
+    which = torch.randint(MODES, (count,), generator=generator)
+    return centres().float()[which] + SPREAD * torch.randn(count, 2, generator=generator, dtype=torch.float32)
+
+
+def score_points(points: Tensor) -> dict[str, float]:
+    """Modes covered and the share of good samples, for points ``(count, 2)``."""
+    away = (points.detach().cpu().double()[:, None] - centres()).norm(dim=2)
+    counts = (away < NEAR).sum(dim=0) / len(points)
+    return {
+        "modes": float((counts > ENOUGH / SCORED).sum()),
+        "good": float((away.min(dim=1).values < NEAR).double().mean()),
+    }
+
+
+def _networks(seed: int, smooth: bool) -> dict[str, nn.Module]:
+    def perceptron(sizes: tuple[int, ...]) -> nn.Module:
+        layers: list[nn.Module] = []
+        for wide, narrow in pairwise(sizes):
+            layers += [nn.Linear(wide, narrow), nn.Tanh() if smooth else nn.ReLU()]
+        return nn.Sequential(*layers[:-1])
+
+    with frozen_randomness(seed), default_dtype(torch.float32):
+        return {"G": perceptron((LATENT, 16, 16, 16, 16, 2)), "D": perceptron((2, 16, 16, 16, 16, 1))}
+
+
+def _generate(generator: nn.Module, count: int) -> Tensor:
+    own = next(generator.parameters())
+    latents = torch.randn(count, LATENT, generator=torch.Generator().manual_seed(0), dtype=torch.float32)
+    with torch.no_grad():
+        points: Tensor = generator(latents.to(own))
+    return points.cpu().float()
