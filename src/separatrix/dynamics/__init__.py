@@ -6,12 +6,14 @@ gives the linear map of one period of the method that is really running.
 """
 
 from separatrix.dynamics.bases import SGD, Adam, AdamW, Base, Frozen, RMSprop
+from separatrix.dynamics.convert import base_of, bases_of, torch_state_dict
 from separatrix.dynamics.method import Method, simulate
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.problem import Fact, Problem
 from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
 from separatrix.dynamics.transforms import Consensus, Transform, TransformedField
 from separatrix.dynamics.update_map import UpdateMap
+from separatrix.dynamics.wrapped import WrappedBase
 
 __all__ = [
     # bases
@@ -36,5 +38,9 @@ __all__ = [
     "Transform",
     "TransformedField",
     "UpdateMap",
+    "WrappedBase",
+    "base_of",
+    "bases_of",
     "simulate",
+    "torch_state_dict",
 ]

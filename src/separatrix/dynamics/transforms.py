@@ -52,6 +52,9 @@ class TransformedField(Field):
     def point(self) -> Tensor:
         return self.inner.point
 
+    def leaves(self, x: Tensor | None = None) -> list[Tensor]:
+        return self.inner.leaves(x)
+
     def inside(self, leaves: Sequence[Tensor], run: Callable[[], T]) -> T:
         return self.inner.inside(leaves, run)
 
