@@ -20,7 +20,10 @@ from separatrix.linalg.eigen import Eigenvalues, eigenvalues
 from separatrix.linalg.estimate import Estimate
 from separatrix.linalg.extremes import Extremes, extremes
 from separatrix.linalg.frobenius import FrobeniusParts, frobenius_parts
+from separatrix.linalg.gmres import fgmres, gmres, schur_preconditioner
 from separatrix.linalg.krylov_schur import KrylovForm
+from separatrix.linalg.low_rank import LowRank, Range, randomised_svd, range_finder
+from separatrix.linalg.lsmr import lsmr
 from separatrix.linalg.numerical_range import NumericalRange, numerical_range
 from separatrix.linalg.operator import (
     Block,
@@ -35,7 +38,10 @@ from separatrix.linalg.operator import (
 )
 from separatrix.linalg.pseudospectrum import Pseudospectrum, inner_pseudospectrum, pseudospectrum
 from separatrix.linalg.scipy_adapter import to_scipy
+from separatrix.linalg.singular import SingularValues, singular_values
+from separatrix.linalg.solution import Solution
 from separatrix.linalg.stability import Stability, Verdict, stability
+from separatrix.linalg.symmetric_solves import cg, minres
 from separatrix.linalg.trace import (
     DiagonalEstimate,
     diagonal,
@@ -57,24 +63,37 @@ __all__ = [
     "FrobeniusParts",
     "KrylovForm",
     "LinearOperator",
+    "LowRank",
     "NumericalRange",
     "Product",
     "Pseudospectrum",
+    "Range",
     "Scaled",
+    "SingularValues",
+    "Solution",
     "SpectralDensity",
     "Stability",
     "Sum",
     "Tagged",
     "Transpose",
     "Verdict",
+    "cg",
     "condition_numbers",
     "diagonal",
     "eigenvalues",
     "extremes",
+    "fgmres",
     "frobenius_parts",
+    "gmres",
     "inner_pseudospectrum",
+    "lsmr",
+    "minres",
     "numerical_range",
     "pseudospectrum",
+    "randomised_svd",
+    "range_finder",
+    "schur_preconditioner",
+    "singular_values",
     "spectral_density",
     "stability",
     "to_scipy",

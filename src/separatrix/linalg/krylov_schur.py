@@ -28,6 +28,7 @@ from torch import Tensor
 
 from separatrix.linalg._draw import normal
 from separatrix.linalg.counting import Counted
+from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.ordering import Key, select
 from separatrix.linalg.projected import (
     ComplexMatrix,
@@ -121,29 +122,30 @@ def krylov_schur(
             restarts += 1
 
 
-def expand(operator: Counted, basis: Tensor, H: Matrix, j: int, generator: torch.Generator) -> None:
+def expand(operator: LinearOperator, basis: Tensor, H: Matrix, j: int, generator: torch.Generator) -> None:
     """One product: fills column ``j`` of ``[B; b]`` and row ``j + 1`` of the basis.
 
     Classical Gram-Schmidt, twice [giraud2005]. On breakdown (an invariant subspace) the coupling is set to
     zero and a random vector continues, so that further copies of multiple eigenvalues are found too.
     """
     held = basis[: j + 1]
-    w, h = _orthogonalise(operator @ basis[j], held)
+    w, h = orthogonalise(operator @ basis[j], held)
     beta = float(torch.linalg.vector_norm(w))
     H[: j + 1, j] = h.to("cpu", torch.float64).numpy()
     if j + 1 == basis.shape[1]:
         beta = 0.0  # the whole space: what is left is rounding
     elif beta <= 10 * torch.finfo(operator.dtype).eps * float(np.linalg.norm(H[: j + 2, : j + 1])):
         beta = 0.0
-        w, _ = _orthogonalise(normal(operator, basis.shape[1], generator), held)
-        w, _ = _orthogonalise(w / torch.linalg.vector_norm(w), held)
+        w, _ = orthogonalise(normal(operator, basis.shape[1], generator), held)
+        w, _ = orthogonalise(w / torch.linalg.vector_norm(w), held)
         basis[j + 1] = w / torch.linalg.vector_norm(w)
     else:
         basis[j + 1] = w / beta
     H[j + 1, j] = beta
 
 
-def _orthogonalise(w: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+def orthogonalise(w: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
+    """``w`` freed of the orthonormal rows ``held``, and its coefficients on them; Gram-Schmidt, twice."""
     h = held @ w
     w = w - held.T @ h
     correction = held @ w
