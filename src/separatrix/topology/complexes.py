@@ -94,12 +94,14 @@ class CellComplex:
         flat = [face for row in faces for face in row]
         lengths = torch.tensor([0, *(len(row) for row in faces)], dtype=torch.int64)
         flat_signs = None if signs is None else torch.tensor([s for row in signs for s in row], dtype=torch.int8)
-        return cls(
+        made = cls(
             torch.tensor(dims, dtype=torch.int64),
             lengths.cumsum(0),
             torch.tensor(flat, dtype=torch.int64),
             flat_signs,
         )
+        made.check()
+        return made
 
     def __len__(self) -> int:
         """The number of cells."""

@@ -54,7 +54,8 @@ class World:
         points = points.to(torch.float64)
         lower, upper = (torch.tensor(corner, dtype=torch.float64) for corner in (self.lower, self.upper))
         centres = torch.tensor(self.centres, dtype=torch.float64).reshape(-1, 2)
-        to_discs = torch.cdist(points, centres) - torch.tensor(self.radii, dtype=torch.float64)
+        to_centres = torch.hypot(points[:, None, 0] - centres[:, 0], points[:, None, 1] - centres[:, 1])
+        to_discs = to_centres - torch.tensor(self.radii, dtype=torch.float64)
         return torch.cat([points - lower, upper - points, to_discs], dim=1)
 
     def clearance(self, points: Tensor) -> Tensor:
