@@ -119,7 +119,7 @@ def sharpness(source: Source, ax: Axes | None = None) -> Axes:
     ax.axvline(1, color=GROW, lw=1.6)
     ax.text(1, -0.62, "limit", ha="center", va="bottom", color=GROW)
     widest = max([row["ratio"] or 0 for row in rows] or [0])
-    ax.set(xlim=(0, 1.15 * max(1.05, widest)), ylim=(len(rows) - 0.5, -0.6))
+    ax.set(xlim=(0, 1.15 * max(1.05, widest)), ylim=(max(len(rows), 1) - 0.5, -0.6))
     ax.set_yticks(range(len(rows)), [literal(row["name"]) for row in rows])
     ax.set_xlabel("share of the limit")
     ax.tick_params(axis="y", length=0)
@@ -129,28 +129,29 @@ def sharpness(source: Source, ax: Axes | None = None) -> Axes:
 def stability(source: Source, ax: Axes | None = None) -> Axes:
     """The window of step sizes in which each method damps every measured mode; 1 is the present step."""
     rows = section_of(source, "stability")["rows"]
-    ax = axes_or_new(ax, (5.6, 0.8 + 0.4 * len(rows)))
+    ax = axes_or_new(ax, (4.6, 0.7 + 0.48 * len(rows)))
     low = min([1 / 16] + [0.5 * r["min_step"] for r in rows if r["min_step"]])
-    high = max([16.0] + [1.3 * r["safe_step"] for r in rows if r["safe_step"]])
+    high = max([16.0] + [2.0 * r["safe_step"] for r in rows if r["safe_step"]])
     ax.axvline(1, color=MUTED, lw=1.0, ls=(0, (4, 3)), zorder=0)
     for i, row in enumerate(rows):
-        if row["safe_step"]:
-            start = row["min_step"] or low
-            color = ACCENT if start <= 1 <= row["safe_step"] else DECAY
-            ax.plot([start, row["safe_step"]], [i, i], color=color, lw=6, solid_capstyle="butt")
-            ax.plot(row["safe_step"], i, "|", color=INK, ms=11, mew=1.4)
-            ax.annotate(
-                number(row["safe_step"], 2), (row["safe_step"], i), (5, 0), textcoords="offset points", va="center"
-            )
-        else:
-            ax.text(low * 1.08, i, "✕ no stable step", va="center", color=GROW, fontsize=8.5)
+        name = literal(row["method"]) + (" (running)" if row["running"] else "")
+        title = ax.text(low, i - 0.22, name, va="center", weight="bold" if row["running"] else "normal", zorder=3)
+        title.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 0.8})
+        if not row["safe_step"]:
+            ax.text(low, i + 0.16, "✕ no stable step", va="center", color=GROW, fontsize=8.5)
+            continue
+        start = row["min_step"] or low
+        color = ACCENT if start <= 1 <= row["safe_step"] else DECAY
+        ax.plot([start, row["safe_step"]], [i + 0.16] * 2, color=color, lw=5, solid_capstyle="butt")
+        ax.plot(row["safe_step"], i + 0.16, "|", color=INK, ms=9, mew=1.4)
+        end = (row["safe_step"], i + 0.16)
+        ax.annotate(number(row["safe_step"], 2), end, (5, 0), textcoords="offset points", va="center", fontsize=8.5)
     ax.set_xscale("log", base=2)
-    ax.set(xlim=(low, high), ylim=(len(rows) - 0.5, -0.5))
-    ticks = [t for t in (1 / 16, 1 / 4, 1, 4, 16) if low <= t <= high]
-    ax.set_xticks(ticks, ["1/16", "1/4", "1", "4", "16"][-len(ticks) :])
-    ax.set_yticks(range(len(rows)), [("▸ " if r["running"] else "") + literal(r["method"]) for r in rows])
+    ax.set(xlim=(low, high), ylim=(max(len(rows), 1) - 0.5, -0.6))
+    ax.set_xticks([1 / 16, 1 / 4, 1, 4, 16], ["1/16", "1/4", "1", "4", "16"])
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
     ax.set_xlabel("× the present step")
-    ax.tick_params(axis="y", length=0)
     return ax
 
 
@@ -175,17 +176,19 @@ def best_response(source: Source, ax: Axes | None = None) -> Axes:
     """What each player gains by its own steps with the others frozen, on training and on held-out data."""
     rows = section_of(source, "best_response")["rows"]
     ax = axes_or_new(ax, (4.4, 0.9 + 0.45 * len(rows)))
+    training: dict[str, Any] = {"marker": "o", "color": DECAY, "ms": 8, "ls": "none"}
+    held_out: dict[str, Any] = {"marker": "D", "mfc": PAPER, "mec": GROW, "ms": 8, "mew": 1.6, "ls": "none"}
     ax.axvline(0, color=RULE, lw=0.9)
     for i, row in enumerate(rows):
         ends = [value for value in (row["gain_train"], row["gain_held_out"]) if value is not None]
         ax.plot(ends, [i] * len(ends), color=RULE, lw=3, zorder=1)
         if row["gain_train"] is not None:
-            ax.plot(row["gain_train"], i, "o", color=DECAY, ms=8, label="training" if not i else None)
+            ax.plot(row["gain_train"], i, **training)
         if row["gain_held_out"] is not None:
-            ax.plot(
-                row["gain_held_out"], i, "D", mfc=PAPER, mec=GROW, ms=8, mew=1.6, label="held-out" if not i else None
-            )
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+            ax.plot(row["gain_held_out"], i, **held_out)
+    ax.plot([], [], label="training", **training)
+    ax.plot([], [], label="held-out", **held_out)
+    ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     ax.set_xlim(left=min(0.0, ax.get_xlim()[0]))
     ax.set_yticks(range(len(rows)), [literal(row["player"]) for row in rows])
     ax.set_xlabel("gain in the player's own loss")

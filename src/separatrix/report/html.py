@@ -26,11 +26,11 @@ PLATES: dict[str, tuple[Callable[[Diagnosis, Axes], Axes], tuple[float, float], 
     "interplay": (figures.interplay, (3.5, 3.1), "Squares sized by the norms of the blocks of the Jacobian."),
     "slice": (figures.slice_figure, (4.6, 4.7), "Streamlines of the field in a plane, with the path of training."),
     "sharpness": (figures.sharpness, (4.6, 0.0), "Bars: share of the limit for the joint map and each player."),
-    "stability": (figures.stability, (5.8, 0.0), "Bars: the stable range of step sizes of each method."),
+    "stability": (figures.stability, (4.6, 0.0), "Bars: the stable range of step sizes of each method."),
     "horizon": (figures.horizon, (4.6, 2.6), "A curve: the unexplained share against the number of steps."),
     "best_response": (figures.best_response, (4.6, 0.0), "Points: gain on training and on held-out data by player."),
 }
-HEIGHT_PER_ROW = {"sharpness": (0.85, 0.36), "stability": (0.75, 0.36), "best_response": (1.05, 0.4)}
+HEIGHT_PER_ROW = {"sharpness": (0.85, 0.36), "stability": (0.7, 0.46), "best_response": (1.05, 0.4)}
 
 
 def to_html(diagnosis: Diagnosis) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 Value = bool | int | float | str | None
 
@@ -15,11 +16,13 @@ def significant(x: float, digits: int = 2) -> str:
 
     Example:
         >>> significant(0.00818), significant(82.9), significant(1234.5)
-        ('0.0082', '83', '1234')
+        ('0.0082', '83', '1235')
     """
     if x == 0:
         return "0"
-    return f"{x:.{min(100, max(0, digits - 1 - math.floor(math.log10(abs(x)))))}f}"
+    places = min(100, max(0, digits - 1 - math.floor(math.log10(abs(x)))))
+    # Ties go up, as in the script's toFixed.
+    return f"{Decimal(x).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):f}"
 
 
 def number(x: float | None, digits: int = 3) -> str:

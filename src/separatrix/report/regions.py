@@ -113,12 +113,12 @@ def sentence(found: list[Mode], setting: str, per: str = "step") -> str:
     unsure = [mode for mode in sure if mode.state == "undecided"]
     size = len(sure)
     if growing:
-        first = max(growing, key=lambda mode: abs(mode.multiplier))
+        first = _largest(growing)
         words = f"{len(growing)} of {size} measured modes {'grows' if len(growing) == 1 else 'grow'}; the fastest "
     elif unsure:
         return f"{setting}: no measured mode surely grows; {len(unsure)} of {size} are too close to call."
     else:
-        first = max(sure, key=lambda mode: abs(mode.multiplier))
+        first = _largest(sure)
         words = f"all {size} measured modes decay; the slowest " if size > 1 else "the one measured mode decays "
     words += f"{_change(abs(first.multiplier), per)}, {_turning(first.multiplier, per)}"
     if unsure:
@@ -130,6 +130,12 @@ def setting(step: float, momentum: float | None) -> str:
     """How a sentence begins: the step multiplier and the momentum it holds for."""
     words = f"At {significant(step) if step != 1 else '1.0'} × the step"
     return words if momentum is None else f"{words} and momentum {momentum:.2f}".rstrip("0").rstrip(".")
+
+
+def _largest(found: list[Mode]) -> Mode:
+    # Turning modes under momentum share one modulus, sqrt(b): rounding must not choose among them.
+    top = max(abs(mode.multiplier) for mode in found)
+    return next(mode for mode in found if abs(mode.multiplier) >= top - 1e-9)
 
 
 def _change(modulus: float, per: str) -> str:

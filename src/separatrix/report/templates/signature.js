@@ -86,7 +86,8 @@ window.separatrix = (() => {
     const growing = sure.filter((m) => m.state === "grows"), unsure = sure.filter((m) => m.state === "undecided");
     if (!growing.length && unsure.length)
       return `${where}: no measured mode surely grows; ${unsure.length} of ${n} are too close to call.`;
-    const first = (growing.length ? growing : sure).reduce((a, b) => (size(b.multiplier) > size(a.multiplier) ? b : a));
+    const chosen = growing.length ? growing : sure, top = Math.max(...chosen.map((m) => size(m.multiplier)));
+    const first = chosen.find((m) => size(m.multiplier) >= top - 1e-9);
     let words = growing.length
       ? `${growing.length} of ${n} measured modes ${growing.length === 1 ? "grows" : "grow"}; the fastest `
       : n > 1 ? `all ${n} measured modes decay; the slowest ` : "the one measured mode decays ";

@@ -1,0 +1,128 @@
+"""The parts that every form of the report shares, and the figures."""
+
+import doctest
+import importlib
+from dataclasses import replace
+
+import fixture
+import numpy as np
+import pytest
+
+from separatrix.errors import InputError
+from separatrix.report import figures, page, signature_plot
+from separatrix.report.references import WORKS, cited
+from separatrix.report.tables import TABLES
+
+
+@pytest.mark.parametrize("name", ["report", "report.numbers", "report.regions", "report.references"])
+def test_the_examples_in_the_docstrings_hold(name: str) -> None:
+    module = importlib.import_module(f"separatrix.{name}")
+    assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0
+
+
+def test_every_section_has_its_part_and_missing_ones_say_so() -> None:
+    found = {part.key: part for part in page.parts(fixture.gaps())}
+    assert set(found) == set(page.PARTS) - page.OPTIONAL
+    assert found["spectrum"].missing == "Not measured: the budget of 12 products was spent."
+    assert found["cost"].missing == "Not measured."
+    assert not found["interplay"].missing
+
+
+def test_rows_of_a_table_are_as_long_as_its_head() -> None:
+    for diagnosis in (fixture.gan(), fixture.alternating(), fixture.healthy(), fixture.gaps()):
+        for part in page.parts(diagnosis):
+            if part.table:
+                assert {len(row) for row in part.table.rows} <= {len(part.table.columns)}, part.key
+
+
+def test_a_section_in_another_shape_is_an_input_error_that_names_it() -> None:
+    broken = replace(fixture.gan(), sections={**fixture.gan().sections, "interplay": {"players": ["G"]}})
+    with pytest.raises(InputError, match=r"section 'interplay' .* is not in its shape \(KeyError: 'norms'\)"):
+        list(page.parts(broken))
+
+
+def test_notes_that_explain_a_gap_are_not_repeated() -> None:
+    assert page.general_notes(fixture.gaps()) == []
+    assert len(page.general_notes(fixture.gan())) == 1
+
+
+def test_a_glance_shows_the_numbers_that_decide() -> None:
+    glance = {name: value for name, value, _ in page.at_a_glance(fixture.gan())}
+    assert glance == {
+        "Fastest mode": "+0.82%",
+        "Sharpness": "45%",
+        "Rotation": "31%",
+        "Best response": "0.670",
+        "Trust horizon": "190 steps",
+        "Fréchet distance": "41.3",
+    }
+    assert page.at_a_glance(fixture.healthy())[0][:2] == ("Slowest decay", "−20%")
+
+
+def test_cited_works_are_found_by_key() -> None:
+    assert "gidel2019negative" in cited(["[gidel2019negative, sec. 3]"])
+    assert set(cited(["[nobody1900]", "a definition"])) <= set(WORKS)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        figures.signature,
+        figures.interplay,
+        figures.slice_figure,
+        figures.sharpness,
+        figures.stability,
+        figures.horizon,
+        figures.best_response,
+        figures.samples,
+    ],
+)
+def test_a_figure_takes_a_diagnosis_or_a_section_and_returns_its_axes(draw: object) -> None:
+    import matplotlib.pyplot as plt
+
+    diagnosis = fixture.gan()
+    ax = plt.figure().add_subplot()
+    name = {"slice_figure": "slice"}.get(draw.__name__, draw.__name__)  # type: ignore[attr-defined]
+    assert draw(diagnosis, ax) is ax  # type: ignore[operator]
+    assert draw(diagnosis.sections[name]) is not ax  # type: ignore[operator]
+
+
+def test_a_figure_of_a_missing_section_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="no section 'slice'"):
+        figures.slice_figure(fixture.gaps())
+
+
+@pytest.mark.parametrize("draw", [figures.signature, figures.interplay, figures.slice_figure])
+def test_circles_are_round(draw: object) -> None:
+    assert draw(fixture.gan()).get_aspect() == 1  # type: ignore[operator]
+
+
+def test_the_edge_of_stability_is_magnified_where_modes_crowd_there() -> None:
+    assert signature_plot.near_radius(fixture.gan().sections["signature"]) == 0.2
+    assert signature_plot.near_radius(fixture.alternating().sections["signature"]) == 0.2
+    assert signature_plot.near_radius(fixture.healthy().sections["signature"]) is None
+
+
+def test_colour_samples_keep_their_colours_and_the_last_row_is_filled() -> None:
+    images = [[255, 0, 0] * 4, [0, 255, 0] * 4, [0, 0, 255] * 4]
+    grid = figures.sample_grid({"images": images, "height": 2, "width": 2, "channels": 3}, columns=2)
+    assert grid.shape == (5, 5, 3)
+    np.testing.assert_array_equal(grid[0, 0], [255, 0, 0])
+    np.testing.assert_array_equal(grid[3, 0], [0, 0, 255])
+    np.testing.assert_array_equal(grid[4, 4], [128, 128, 128])
+
+
+def test_figures_of_empty_tables_do_not_fail() -> None:
+    for draw, section in [
+        (figures.sharpness, {"rows": []}),
+        (figures.stability, {"rows": []}),
+        (figures.best_response, {"rows": []}),
+    ]:
+        draw(section)
+
+
+def test_numbers_that_were_not_measured_leave_a_gap_in_the_figure() -> None:
+    row = {"player": "G", "steps": 1, "gain_train": None, "gain_held_out": None}
+    figures.best_response({"rows": [row]})
+    figures.sharpness({"rows": [{"name": "joint", "value": 1.0, "residual": 0.1, "limit": None, "ratio": None}]})
+    assert TABLES["best_response"]({"rows": [row]}).rows == (("G", "1", "–", "–"),)
