@@ -5,8 +5,11 @@ the field is evaluated and what is committed. The same pure code trains, simulat
 gives the linear map of one period of the method that is really running.
 """
 
+from separatrix.dynamics import optim
 from separatrix.dynamics.bases import SGD, Adam, AdamW, Base, Frozen, RMSprop
 from separatrix.dynamics.convert import base_of, bases_of, torch_state_dict
+from separatrix.dynamics.game_optimizer import GameOptimizer
+from separatrix.dynamics.live_step import Step
 from separatrix.dynamics.method import Method, simulate
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.problem import Fact, Problem
@@ -41,6 +44,9 @@ __all__ = [
     "WrappedBase",
     "base_of",
     "bases_of",
+    "GameOptimizer",
+    "Step",
+    "optim",
     "simulate",
     "torch_state_dict",
 ]
