@@ -13,39 +13,40 @@ from separatrix.dynamics.live_step import Step
 from separatrix.dynamics.method import Method, simulate
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.problem import Fact, Problem
+from separatrix.dynamics.run import Replay, Run
 from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
+from separatrix.dynamics.snapshot import Snapshot
 from separatrix.dynamics.transforms import Consensus, Transform, TransformedField
 from separatrix.dynamics.update_map import UpdateMap
 from separatrix.dynamics.wrapped import WrappedBase
 
 __all__ = [
-    # bases
     "SGD",
     "Adam",
     "AdamW",
-    # schemes
     "Alternating",
     "Base",
-    # transforms
     "Consensus",
     "Extragradient",
     "Fact",
     "Frozen",
-    # together
+    "GameOptimizer",
     "Method",
     "Mode",
     "Problem",
     "RMSprop",
+    "Replay",
+    "Run",
     "Scheme",
     "Simultaneous",
+    "Snapshot",
+    "Step",
     "Transform",
     "TransformedField",
     "UpdateMap",
     "WrappedBase",
     "base_of",
     "bases_of",
-    "GameOptimizer",
-    "Step",
     "optim",
     "simulate",
     "torch_state_dict",
