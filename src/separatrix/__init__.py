@@ -1,3 +1,76 @@
-"""Separatrix: see, measure, predict and fix the gradient vector fields of models that learn against each other."""
+"""Separatrix: see, measure, predict and fix the gradient vector fields of models that learn against each other.
+
+Names are loaded when first used, so that importing the package costs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0.dev0"
+
+# Public name to the room that holds it.
+_HOMES = {
+    "Diagnosis": "separatrix.report",
+    "Field": "separatrix.fields",
+    "FunctionField": "separatrix.fields",
+    "Game": "separatrix.fields",
+    "Loss": "separatrix.fields",
+    "Method": "separatrix.dynamics",
+    "Problem": "separatrix.dynamics",
+    "Run": "separatrix.dynamics",
+    "best_response": "separatrix.probes",
+    "compare_diagnoses": "separatrix.report",
+    "diagnose": "separatrix.report",
+    "simulate": "separatrix.dynamics",
+    "spectrum": "separatrix.probes",
+    "train": "separatrix.dynamics",
+    "twins": "separatrix.probes",
+}
+_ROOMS = {"dynamics", "fields", "linalg", "optim", "probes", "report", "topology", "zoo"}
+
+if TYPE_CHECKING:
+    from separatrix import dynamics, fields, linalg, probes, report, topology, zoo
+    from separatrix.dynamics import Method, Problem, Run, optim, simulate, train
+    from separatrix.fields import Field, FunctionField, Game, Loss
+    from separatrix.probes import best_response, spectrum, twins
+    from separatrix.report import Diagnosis, compare_diagnoses, diagnose
+
+__all__ = [
+    "Diagnosis",
+    "Field",
+    "FunctionField",
+    "Game",
+    "Loss",
+    "Method",
+    "Problem",
+    "Run",
+    "best_response",
+    "compare_diagnoses",
+    "diagnose",
+    "dynamics",
+    "fields",
+    "linalg",
+    "optim",
+    "probes",
+    "report",
+    "simulate",
+    "spectrum",
+    "topology",
+    "train",
+    "twins",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    if name == "optim":
+        return import_module("separatrix.dynamics.optim")
+    if name in _ROOMS:
+        return import_module(f"separatrix.{name}")
+    raise AttributeError(f"module 'separatrix' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -63,14 +63,14 @@ class Setting:
         return "step size times preconditioned Jacobian, h lambda" if self.frozen else "Jacobian, per unit of time"
 
     def update_map(self) -> LinearOperator:
-        """The linear map of one full period in the optimiser's metric, second moments frozen.
+        """The linear map of one full period in the optimiser's metric, linearised at the point.
 
         Raises:
             ComputationError: there is no linear base.
         """
         if self.method is None or self.frozen is None:
             raise ComputationError(self.why_not)
-        bare = UpdateMap(self.method, self.field, self.x, self.states, frozen=True)
+        bare = UpdateMap(self.method, self.field, self.x, self.states, frozen=True, jacobian=self.jacobian)
         roots = [self.scale.sqrt()]
         for name, _ in bare.layout[1:]:
             roots.append(self.field.space.take(self.scale, name.rsplit(".", 1)[0]).sqrt())

@@ -17,8 +17,8 @@ from torch import Tensor
 from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.schemes import Extragradient, Scheme, Simultaneous
-from separatrix.linalg import LinearOperator
-from separatrix.probes.leading import Leading, leading
+from separatrix.linalg import Eigenvalues, LinearOperator, eigenvalues
+from separatrix.probes.leading import Leading
 from separatrix.probes.reduced import Reduced
 from separatrix.probes.setting import Setting
 from separatrix.probes.stability import unit_bases, with_momentum
@@ -90,12 +90,31 @@ def signature(
         return Signature("plane", multipliers, modes.residuals, modes.converged, modes.values)
     bases = unit_bases(setting.frozen)
     period = setting.update_map()
-    found_modes = leading(period, k=4, targets=("rotation", "largest"), max_products=max_products, seed=seed)
-    gap = 0.0 if reduced.exact else model_gap(period, setting, reduced, scheme, bases)
-    values = found_modes.values
-    return Signature(
-        "disc", values, found_modes.residuals, found_modes.converged, values, slider_table(reduced, scheme, bases), gap
-    )
+    table = slider_table(reduced, scheme, bases)
+    if reduced.exact:
+        every = reduced.multipliers(scheme, bases)
+        none = torch.zeros(len(every), dtype=torch.float64)
+        return Signature("disc", every, none, none == 0, every, table, 0.0)
+    predicted, lifted = lifted_modes(setting, reduced, scheme, bases)
+    gap = max((residual_of(period, m, y) for m, y in zip(predicted, lifted, strict=True)), default=0.0)
+    refined = refine(period, predicted, lifted, max_products=max_products, seed=seed)
+    return Signature("disc", refined.values, refined.residuals, refined.converged, refined.values, table, gap)
+
+
+def refine(
+    period: LinearOperator, predicted: list[complex], lifted: list[Tensor], *, max_products: int, seed: int
+) -> Eigenvalues:
+    """The eigenvalues of the real period map near the predicted ones, from a start in the span of the lifted vectors."""
+    wanted = torch.tensor(predicted, dtype=torch.complex128)
+
+    def nearness(values: Tensor) -> Tensor:
+        up = torch.complex(values.real, values.imag.abs())
+        return -(up[:, None] - wanted[None, :]).abs().min(dim=1).values
+
+    start = torch.stack([part for y in lifted for part in (y.real, y.imag)]).sum(0)
+    k = min(sum(2 if m.imag > 0 else 1 for m in predicted), period.shape[0])
+    budget = max(max_products, k + 2)
+    return eigenvalues(period.T, k, target=nearness, start=start, max_products=budget, tol=1e-3, seed=seed)
 
 
 def slider_table(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen]) -> dict[str, object]:
@@ -114,22 +133,20 @@ def slider_table(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen]) 
     return {"steps": STEPS, "momenta": momenta, "multipliers": table}
 
 
-def model_gap(
-    period: LinearOperator, setting: Setting, reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen]
-) -> float:
-    """The largest residual ``|M^T y - m y| / |y|`` of the small model's resolved modes on the real period map."""
-    small = reduced.period(scheme, bases)
-    values, vectors = torch.linalg.eig(small.T)
-    resolved = reduced.multipliers(scheme, bases)
-    worst = 0.0
-    for m in resolved.tolist():
-        if m.imag < 0:
-            continue
-        i = int((values - m).abs().argmin())
-        lifted = lift(vectors[:, i], setting, reduced, bases)
-        residual = (period.T @ lifted).to(torch.complex128) - values[i] * lifted.to(torch.complex128)
-        worst = max(worst, float(residual.norm() / lifted.norm()))
-    return worst
+def lifted_modes(
+    setting: Setting, reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen], most: int = 8
+) -> tuple[list[complex], list[Tensor]]:
+    """The small model's resolved multipliers (one of each pair, largest first) and their vectors on the real map."""
+    values, vectors = torch.linalg.eig(reduced.period(scheme, bases).T)
+    chosen = [m for m in reduced.multipliers(scheme, bases).tolist() if m.imag >= 0][:most]
+    indices = [int((values - m).abs().argmin()) for m in chosen]
+    return chosen, [lift(vectors[:, i], setting, reduced, bases) for i in indices]
+
+
+def residual_of(period: LinearOperator, m: complex, y: Tensor) -> float:
+    """``|M^T y - m y| / |y|``. Cost: two products."""
+    gap = (period.T @ y).to(torch.complex128) - m * y.to(torch.complex128)
+    return float(gap.norm() / y.norm())
 
 
 def lift(y: Tensor, setting: Setting, reduced: Reduced, bases: Mapping[str, Frozen]) -> Tensor:
@@ -179,3 +196,28 @@ def section(found: Signature, setting: Setting, sentence: str) -> dict[str, obje
     if found.table is not None:
         result.update(table=found.table, model_gap=found.model_gap)
     return result
+
+
+def sentence(found: Signature, remaining: int) -> str:
+    """The signature in words: how many measured modes grow, and the one that grows fastest."""
+    kept = [i for i in range(len(found.multipliers)) if bool(found.converged[i])]
+    left_out = len(found.multipliers) - len(kept)
+    tail = f" {left_out} more did not converge." if left_out else ""
+    if not kept:
+        return "No multiplier converged." + tail
+    growing = [i for i in kept if found.growth(i) - 1 > float(found.residuals[i])]
+    if not growing:
+        top = max(kept, key=found.growth)
+        return (
+            f"None of the {len(kept)} resolved multipliers grows; the largest has modulus {found.growth(top):.4f}."
+            + tail
+        )
+    top = max(growing, key=found.growth)
+    change = remaining * np.log(found.growth(top))
+    weight = "which matters" if change >= 1 else "which is neutral"
+    turn = found.period_steps(top)
+    how = "without turning" if turn is None or turn > 1e4 else f"turning once in {turn:.0f} steps"
+    return (
+        f"{len(growing)} of {len(kept)} resolved multipliers grow, the fastest by {found.growth(top) - 1:.2%} per step, {how}, "
+        f"{weight} over {remaining} steps." + tail
+    )

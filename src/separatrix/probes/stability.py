@@ -18,7 +18,7 @@ from separatrix.probes.reduced import Reduced
 # A multiplier counts as growing above this; rounding of small eigenvalue problems stays below.
 ROUNDING = 1e-10
 # Steps tried, as multiples of 1 / (largest |h lambda|).
-SCAN = np.geomspace(1e-4, 1e3, 141)
+SCAN = np.geomspace(1e-3, 1e2, 61)
 
 
 @dataclass(frozen=True)
@@ -132,20 +132,21 @@ def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Froze
     values = reduced.multipliers(scheme, {p: b.times(step) for p, b in bases.items()})
     keep = torch.ones(len(values), dtype=torch.bool)
     for rate in growing_modes(reduced):
-        real = keep & (values.imag.abs() <= 1e-7 * values.abs()) & (values.real > 1)
-        if bool(real.any()):
-            distance = (values.real - float(np.exp(min(step * rate, 50.0)))).abs()
-            distance[~real] = torch.inf
+        candidates = keep & (values.abs() > 1)
+        if bool(candidates.any()):
+            expected = np.exp(min(step * rate.real, 50.0) + 1j * step * rate.imag)
+            distance = (values - expected).abs()
+            distance[~candidates] = torch.inf
             keep[int(distance.argmin())] = False
     return values[keep]
 
 
-def growing_modes(reduced: Reduced) -> list[float]:
-    """The positive real eigenvalues ``h lambda``: they grow in the flow itself, under every method and step."""
+def growing_modes(reduced: Reduced) -> list[complex]:
+    """The eigenvalues ``h lambda`` that grow more than they turn: they do so in the flow itself, under every method."""
     plain = {p: Frozen(1.0, Mode("none")) for p in reduced.space.players}
     rates = reduced.multipliers(Simultaneous(), plain) - 1
-    real = (rates.imag.abs() <= 1e-9 * rates.abs()) & (rates.real > 1e-12)
-    return sorted(rates[real].real.tolist(), reverse=True)
+    growing = (rates.real > 1e-12) & (rates.imag.abs() <= rates.real)
+    return sorted((complex(r) for r in rates[growing]), key=lambda r: -r.real)
 
 
 def bisect(holds: Callable[[float], bool], inside: float, outside: float, tol: float = 1e-9) -> float:
