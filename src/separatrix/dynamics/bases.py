@@ -250,7 +250,8 @@ class Frozen(Base):
     def times(self, factor: float) -> Frozen:
         """The same with ``factor`` times the step size."""
         mode = replace(self.mode, decay=self.mode.decay * factor)
-        return replace(self, scale=self.scale * factor, mode=mode)
+        buffer = None if self.buffer is None else self.buffer * factor
+        return replace(self, scale=self.scale * factor, mode=mode, buffer=buffer)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "Frozen", "momentum": self.mode.momentum, "momentum_kind": self.mode.kind}

@@ -116,8 +116,16 @@ def simulate(
     Returns:
         The last point, the last states, and the path ``(1 + steps // every, n)`` with the start in front.
 
+    Raises:
+        InputError: a negative number of steps, ``every`` below 1, or a point of the wrong shape.
+
     Cost: ``steps`` times :meth:`Method.gradients`.
     """
+    if steps < 0 or every < 1:
+        raise InputError(f"steps must not be negative and every at least 1, got steps={steps}, every={every}.")
+    if x is not None:
+        field.space.check(x)
+        x = x.detach().to(field.device, field.dtype)
     if x is None or states is None:
         start, fresh = method.init(field)
         x, states = (start if x is None else x), (fresh if states is None else states)

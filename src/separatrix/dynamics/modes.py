@@ -29,6 +29,9 @@ class Mode:
 
     A decoupled decay ``d`` replaces the point ``x`` by ``(1 - d) x`` before the step.
 
+    Raises:
+        InputError: an unknown kind, or a momentum outside (-1, 1).
+
     Example:
         >>> Mode("averaged", 0.5).limit
         6.0
@@ -43,6 +46,8 @@ class Mode:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise InputError(f"the kind of momentum must be one of {KINDS}, got {self.kind!r}.")
+        if not -1 < self.momentum < 1:
+            raise InputError(f"momentum must lie in (-1, 1), got {self.momentum}.")
 
     def matrix(self, z: complex) -> NDArray[np.complex128]:
         """One step on ``(x, buffer)`` for a mode with ``h lambda = z``; ``(1, 1)`` or ``(2, 2)``."""

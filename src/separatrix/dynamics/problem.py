@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import count, repeat
 from typing import Any
 
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from separatrix.dynamics.method import Method
 from separatrix.errors import InputError
 from separatrix.fields import Field, Game
+from separatrix.fields.surroundings import frozen_randomness
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,14 @@ class Problem:
         return self.subject.on(self.held_out if held_out else self.data, limit=limit, seed=seed, **options)
 
     def minibatches(self, seed: int) -> Iterator[Any]:
-        """Training minibatches without end."""
-        return iter(repeat(self.data)) if self.stream is None else self.stream(seed)
+        """Training minibatches without end; a ``DataLoader`` is read over and over, without moving the global streams.
+
+        Raises:
+            InputError: the ``DataLoader`` is empty.
+        """
+        if self.stream is not None:
+            return self.stream(seed)
+        return _epochs(self.data, seed, self.name) if isinstance(self.data, DataLoader) else iter(repeat(self.data))
 
     def fact(self, name: str) -> Any:
         """The value of a known fact.
@@ -100,3 +108,22 @@ class Problem:
             if fact.name == name:
                 return fact.value
         raise InputError(f"{self.name!r} has no fact {name!r}; known are {[f.name for f in self.facts]}.")
+
+
+def _epochs(loader: DataLoader[Any], seed: int, name: str) -> Iterator[Any]:
+    """The loader's batches, epoch after epoch; each batch has a seed of its own, for shuffling and augmentation."""
+    seeds = count(seed * 1_000_003)
+    while True:
+        with frozen_randomness(next(seeds)):
+            batches = iter(loader)
+        empty = True
+        while True:
+            with frozen_randomness(next(seeds)):
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    break
+            empty = False
+            yield batch
+        if empty:
+            raise InputError(f"the DataLoader of {name!r} holds no batch; give it data, or drop_last=False.")

@@ -59,12 +59,13 @@ class TransformedField(Field):
         return self.inner.inside(leaves, run)
 
     def share(self, players: Iterable[str] | None = None) -> float:
-        return self.transform.gradients
+        return self.transform.gradients * self.inner.share()
 
     def trace(
         self, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
     ) -> Rows:
-        inner = self.inner.trace(leaves, create_graph=True)
+        with torch.enable_grad():
+            inner = self.inner.trace(leaves, create_graph=True)
 
         def pull(u: Rows) -> list[Tensor]:
             live = [key for key in inner if inner[key].requires_grad]
@@ -84,7 +85,8 @@ class TransformedField(Field):
                 )
             )
 
-        rows = self.transform.apply(inner, pull)
+        with torch.set_grad_enabled(create_graph):
+            rows = self.transform.apply(inner, pull)
         wanted = set(self.players if players is None else players)
         rows = {key: row for key, row in rows.items() if key[0] in wanted}
         return rows if create_graph else {key: row.detach() for key, row in rows.items()}
@@ -109,7 +111,11 @@ class Consensus(Transform):
             raise InputError(f"gamma must not be negative, got {self.gamma}.")
 
     def apply(self, v: Rows, pull: Pull) -> Rows:
-        pulled = pull(v)
+        # The flat field has the sum over its owners in a shared coordinate.
+        total: dict[int, Tensor] = {}
+        for (_, i), row in v.items():
+            total[i] = total[i] + row if i in total else row
+        pulled = pull({key: total[key[1]] for key in v})
         first: set[int] = set()
         rows: Rows = {}
         for (player, i), row in v.items():

@@ -17,6 +17,7 @@ from separatrix.dynamics.schemes import Bases, States
 from separatrix.errors import ComputationError
 from separatrix.fields.field import Field
 from separatrix.fields.jacobian import Jacobian
+from separatrix.fields.support import refuse_known_wrong
 from separatrix.linalg.operator import LinearOperator
 
 
@@ -29,17 +30,20 @@ class UpdateMap(LinearOperator):
         x: the point; where the field stands if ``None``.
         states: the bases' states; fresh ones if ``None``.
         frozen: hold second moments where ``states`` has them (the linear model that predictions use); ``False`` is the
-            exact tangent of the real update, second moments included.
+            exact tangent of the very update that follows ``states``, second moments included; at fresh states that is
+            the first step, which has no momentum yet.
 
     Attributes:
         layout: ``(name, size)`` of the parts of ``z``, the point first.
-        after: ``z'`` of the period.
+        after: ``z'`` of the period; with ``frozen`` only its derivative means something.
 
     Raises:
         ComputationError: ``frozen`` and a base has no frozen form.
+        UnsupportedOperatorError: an operator inside the losses has no second derivative, or is known for a wrong one.
+        InputError: a point of the wrong shape.
 
-    Cost: one Jacobian for each evaluation in the period (1 gradient and its graph); a product costs as many Jacobian
-    products.
+    Cost: one Jacobian for each evaluation in the period (1 gradient and its graph), a single one with ``frozen``; a product
+    costs as many Jacobian products as the period has evaluations, each by its players' share.
     """
 
     def __init__(
@@ -50,19 +54,24 @@ class UpdateMap(LinearOperator):
         states: States | None = None,
         *,
         frozen: bool = False,
+        jacobian: Jacobian | None = None,
     ) -> None:
+        refuse_known_wrong(field)
         start, fresh = method.init(field)
+        if x is not None:
+            field.space.check(x)
         x = start if x is None else x.detach()
         states = fresh if states is None else states
         bases: Bases = method.bases_for(field.players)
         if frozen:
             bases, states = frozen_bases(bases, states, field, x)
         self.field = method.field(field)
+        self._jacobian = (jacobian or Jacobian(self.field, x, checks=False)) if frozen else None
         self.method, self.space = method, field.space
         self.layout: list[tuple[str, int]] = [("x", len(x))]
         tensors, constants = _open(states)
         self.layout += [(name, len(t)) for name, t in tensors.items()]
-        z = torch.cat([x, *tensors.values()])
+        z = torch.cat([part.to(field.device, field.dtype) for part in (x, *tensors.values())])
         size = len(z)
         super().__init__((size, size), dtype=field.dtype, device=field.device)
         self._leaf = z.clone().requires_grad_()
@@ -71,16 +80,16 @@ class UpdateMap(LinearOperator):
         self._transposed: tuple[Tensor, Tensor] | None = None
 
     def _trace(self, bases: Bases, names: Sequence[str], constants: Mapping[str, Mapping[str, Any]]) -> Tensor:
-        parts = dict(zip(["x", *names], torch.split(self._leaf, [size for _, size in self.layout]), strict=True))
-        states = _close(parts, constants)
-
         def evaluate(at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
-            jacobian = Jacobian(self.field, at.detach(), checks=False)
+            jacobian = self._jacobian or Jacobian(self.field, at.detach(), checks=False)
             sizes = [self.space.size(p) for p in players]
             flat: Tensor = _Evaluate.apply(at, jacobian, tuple(players))  # type: ignore[no-untyped-call]
             return dict(zip(players, torch.split(flat, sizes), strict=True))
 
         with torch.enable_grad():
+            pieces = torch.split(self._leaf, [size for _, size in self.layout])
+            parts = dict(zip(["x", *names], pieces, strict=True))
+            states = _close(parts, constants)
             x, following = self.method.scheme.step(evaluate, bases, self.space, parts["x"], states)
             tensors, _ = _open(following)
             return torch.cat([x, *(tensors[name] for name in names)])
@@ -90,8 +99,9 @@ class UpdateMap(LinearOperator):
 
     def _apply(self, u: Tensor) -> Tensor:
         if self._transposed is None:
-            dummy = torch.zeros_like(u, requires_grad=True)
-            pulled = torch.autograd.grad(self._after, self._leaf, dummy, create_graph=True)[0]
+            with torch.enable_grad():
+                dummy = torch.zeros_like(u, requires_grad=True)
+                pulled = torch.autograd.grad(self._after, self._leaf, dummy, create_graph=True)[0]
             self._transposed = dummy, pulled
         dummy, pulled = self._transposed
         return torch.autograd.grad(pulled, dummy, u, retain_graph=True)[0]
