@@ -1,1 +1,43 @@
+"""What is measured at a point or along a run, what it predicts, and what it means.
 
+:func:`diagnose` takes every measurement in order and returns a :class:`Diagnosis`. The single measurements are here too:
+:func:`spectrum`, :func:`interplay`, :func:`horizon`, and those that need no second derivatives: :func:`twins`,
+:func:`best_response`.
+"""
+
+from separatrix.probes.diagnose import diagnose
+from separatrix.probes.horizon import Horizon, horizon
+from separatrix.probes.interplay import Interplay, interplay
+from separatrix.probes.leading import Leading, leading
+from separatrix.probes.record import Diagnosis, Finding
+from separatrix.probes.reduced import Reduced, reduce
+from separatrix.probes.setting import Setting, settle
+from separatrix.probes.sharpness import Sharpness, sharpness
+from separatrix.probes.signature import Signature, signature
+from separatrix.probes.spectrum import Spectrum, spectrum
+from separatrix.probes.stability import Outlook, outlook, outlooks
+
+__all__ = [
+    "Diagnosis",
+    "Finding",
+    "Horizon",
+    "Interplay",
+    "Leading",
+    "Outlook",
+    "Reduced",
+    "Setting",
+    "Sharpness",
+    "Signature",
+    "Spectrum",
+    "diagnose",
+    "horizon",
+    "interplay",
+    "leading",
+    "outlook",
+    "outlooks",
+    "reduce",
+    "settle",
+    "sharpness",
+    "signature",
+    "spectrum",
+]

@@ -18,10 +18,6 @@ from separatrix.dynamics.schemes import Scheme, States
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field, GameField
 from separatrix.probes import findings as judge
-from separatrix.probes import sharpness as sharp
-from separatrix.probes import signature as sign
-from separatrix.probes import stability as stab
-from separatrix.probes.best_response import best_response
 from separatrix.probes.eigenplane import eigenplane
 from separatrix.probes.horizon import horizon
 from separatrix.probes.interplay import interplay
@@ -29,6 +25,9 @@ from separatrix.probes.leading import leading
 from separatrix.probes.record import SEVERITIES, Diagnosis, Finding
 from separatrix.probes.reduced import reduce
 from separatrix.probes.setting import Setting, settle
+from separatrix.probes.sharpness import sharpness, sharpness_section
+from separatrix.probes.signature import signature, signature_section, signature_sentence
+from separatrix.probes.stability import outlooks, stability_section
 from separatrix.probes.verdict import verdict_section
 
 T = TypeVar("T")
@@ -47,7 +46,7 @@ class _Notebook:
     costs: list[dict[str, Any]] = field(default_factory=list)
 
     def spent(self) -> float:
-        return sum(row["gradients"] for row in self.costs)
+        return float(sum(row["gradients"] for row in self.costs))
 
     def take(self, part: str, measure: Callable[[], T]) -> T | None:
         """Run one measurement within the budget; what cannot be computed becomes a note."""
@@ -162,7 +161,7 @@ def _measure_spectrum(
     if modes is None:
         return
     space = setting.field.space
-    signature = None
+    measured = None
     if setting.frozen is not None and setting.method is not None:
         scheme, frozen = setting.method.scheme, setting.frozen
         small = book.take("stability", lambda: reduce(setting.operator, space, modes))
@@ -206,6 +205,8 @@ def _measure_best_response(
     if not isinstance(measured, GameField) or len(measured.players) < 2 or setting.method is None or own_steps < 1:
         book.notes.append("best_response: needs a game of several players and their optimizers.")
         return
+    from separatrix.probes.best_response import best_response
+
     method, states = setting.method, setting.states
     held = held_out if held_out is not None or problem is None else problem.held_out
     stream = None if problem is None else problem.stream

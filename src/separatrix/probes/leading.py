@@ -41,6 +41,15 @@ class Leading:
     def __len__(self) -> int:
         return len(self.values)
 
+    def __str__(self) -> str:
+        lines = [f"{'real':>12} {'imag':>12} {'residual':>10}  converged  end"]
+        for value, residual, ok, target in zip(
+            self.values.tolist(), self.residuals.tolist(), self.converged.tolist(), self.targets, strict=True
+        ):
+            shown = "yes" if ok else "NO"
+            lines.append(f"{value.real:>12.6g} {value.imag:>12.6g} {residual:>10.1e}  {shown:<9}  {target}")
+        return "\n".join(lines)
+
     def upper(self) -> list[int]:
         """Indices with one of each conjugate pair: imaginary part not negative."""
         return [i for i, value in enumerate(self.values.tolist()) if value.imag >= 0]

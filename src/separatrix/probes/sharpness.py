@@ -82,7 +82,7 @@ def sharpness(
     return rows
 
 
-def section(rows: list[Sharpness]) -> dict[str, object]:
+def sharpness_section(rows: list[Sharpness]) -> dict[str, object]:
     """The record's section."""
     rated = [r for r in rows if r.ratio is not None]
     worst = max(rated, key=lambda r: r.ratio or 0.0) if rated else None

@@ -168,7 +168,7 @@ def lift(y: Tensor, setting: Setting, reduced: Reduced, bases: Mapping[str, Froz
     return torch.cat(parts)
 
 
-def section(found: Signature, setting: Setting, sentence: str) -> dict[str, object]:
+def signature_section(found: Signature, setting: Setting, sentence: str) -> dict[str, object]:
     """The record's section."""
     assert setting.method is not None
     assert setting.frozen is not None
@@ -198,7 +198,7 @@ def section(found: Signature, setting: Setting, sentence: str) -> dict[str, obje
     return result
 
 
-def sentence(found: Signature, remaining: int) -> str:
+def signature_sentence(found: Signature, remaining: int) -> str:
     """The signature in words: how many measured modes grow, and the one that grows fastest."""
     kept = [i for i in range(len(found.multipliers)) if bool(found.converged[i])]
     left_out = len(found.multipliers) - len(kept)

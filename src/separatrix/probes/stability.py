@@ -177,7 +177,7 @@ def describe(scheme: Scheme, bases: Mapping[str, Frozen]) -> str:
     return f"{name}, momentum {text}" if momenta != [0.0] else f"{name}, no momentum"
 
 
-def section(rows: Sequence[Outlook]) -> dict[str, object]:
+def stability_section(rows: Sequence[Outlook]) -> dict[str, object]:
     """The record's section."""
 
     def finite(value: float | None) -> float | None:

@@ -36,7 +36,7 @@ class Twins:
         stderr: standard error over directions; NaN for one direction. With momentum or noise it leaves out that all
             directions see the same batches.
         growth: ``(directions, steps)``, ``log(|d_{t+1}| / |d_t|)`` of each step, the burn-in included.
-        scale: the length of ``d`` in the parameters.
+        scale: the length of ``d`` in the parameters at the start; it grows with the steps of the run.
         step_length: the median length of a step in the parameters.
         burn_in: steps left out, in which ``d`` turns into the direction that grows.
         cost: steps made, all in all.
@@ -68,7 +68,7 @@ def twins(
         run: the training step as a black box; it must replay (``run.check_replay()``).
         steps: how many steps the twins make together.
         directions: random directions in the parameters that require gradients.
-        scale: length of the difference in median step lengths.
+        scale: length of the difference in step lengths; at least what rounding of the parameters allows.
         burn_in: steps left out of the mean; a quarter where ``None``.
         seed: of the directions.
 
@@ -168,7 +168,7 @@ def _exponent(
     if not read:
         raise InputError("the state of the run holds no floating-point tensor; list the modules that it trains.")
     length = _step_length(advance, floats, start, read)
-    size = scale * length
+    size = first = max(scale * length, _rounding(floats(start), read))
     generator = torch.Generator().manual_seed(seed)
     apart = [_drawn(floats(start), read, size, generator) for _ in range(directions)]
     growth = torch.zeros(directions, steps, dtype=torch.float64)
@@ -177,8 +177,10 @@ def _exponent(
         there = advance(here)
         base, reached = floats(here), floats(there)
         _check_finite(reached)
+        # A run whose steps grow takes the difference along, or it would drown in rounding.
+        size = max(scale * length, scale * _norm(_moved(base, reached, read), read), _rounding(reached, read))
         for k, d in enumerate(apart):
-            moved = floats(advance(replaced(here, _beside(base, d))))
+            moved = floats(advance(replaced(here, _beside(base, d, read))))
             _check_finite(moved)
             d_next = {name: moved[name] - reached[name] for name in reached if name in moved}
             norm = _norm(d_next, read)
@@ -194,7 +196,7 @@ def _exponent(
     value = float(means.mean())
     stderr = float(means.std() / directions**0.5) if directions > 1 else float("nan")
     cost = steps * (1 + directions) + PROBED
-    return Twins(value, stderr, growth, size, length, dropped, cost, _sentence(value, stderr, steps - dropped, size))
+    return Twins(value, stderr, growth, first, length, dropped, cost, _sentence(value, stderr, steps - dropped, first))
 
 
 def _step_length(advance: Callable[[S], S], floats: Callable[[S], Floats], start: S, read: list[str]) -> float:
@@ -204,10 +206,20 @@ def _step_length(advance: Callable[[S], S], floats: Callable[[S], Floats], start
         there = advance(here)
         before, after = floats(here), floats(there)
         _check_finite(after)
-        lengths.append(_norm({name: after[name] - before[name] for name in read}, read))
+        lengths.append(_norm(_moved(before, after, read), read))
         here = there
     median = float(torch.tensor(lengths, dtype=torch.float64).median())
     return median if median > 0 else 1e-6 * (1 + _norm(floats(start), read))
+
+
+def _moved(before: Floats, after: Floats, read: list[str]) -> Floats:
+    return {name: after[name] - before[name] for name in read}
+
+
+def _rounding(floats: Floats, read: list[str]) -> float:
+    """A length below which a difference is mostly rounding."""
+    eps = max(torch.finfo(floats[name].dtype).eps for name in read)
+    return 100 * eps * _norm(floats, read)
 
 
 def _drawn(floats: Floats, read: list[str], size: float, generator: torch.Generator) -> Floats:
@@ -216,17 +228,17 @@ def _drawn(floats: Floats, read: list[str], size: float, generator: torch.Genera
     return {name: part * factor for name, part in d.items()}
 
 
-def _beside(base: Floats, d: Floats) -> Floats:
-    """``base + d``; what is nowhere negative (second moments, variances) stays so."""
+def _beside(base: Floats, d: Floats, read: list[str]) -> Floats:
+    """``base + d``; state that is nowhere negative (second moments, variances) stays so."""
     moved = {}
     for name, difference in d.items():
         value = base[name] + difference
-        moved[name] = value.clamp_min(0) if bool((base[name] >= 0).all()) and name.count(".") > 1 else value
+        moved[name] = value.clamp_min(0) if name not in read and bool((base[name] >= 0).all()) else value
     return moved
 
 
 def _norm(d: Floats, read: list[str]) -> float:
-    return float(sum(float(d[name].double().square().sum()) for name in read)) ** 0.5
+    return sum((float(d[name].double().square().sum()) for name in read), 0.0) ** 0.5
 
 
 def _check_finite(floats: Floats) -> None:

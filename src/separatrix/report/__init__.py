@@ -10,7 +10,8 @@ Example:
     ✓ ok  Every mode decays.
 """
 
-from separatrix.probes.record import WRITERS
+from separatrix.probes import diagnose
+from separatrix.probes.record import WRITERS, Diagnosis
 from separatrix.report import figures
 from separatrix.report.compare import Comparison, compare_diagnoses
 from separatrix.report.html import to_html
@@ -21,7 +22,9 @@ WRITERS.update({".html": to_html, ".md": to_markdown, ".txt": to_text})
 
 __all__ = [
     "Comparison",
+    "Diagnosis",
     "compare_diagnoses",
+    "diagnose",
     "figures",
     "renderable",
     "show",
