@@ -20,7 +20,7 @@ from separatrix.topology.relu_forms import Signs
 from separatrix.topology.relu_locate import UNIT, Columns
 from separatrix.topology.relu_program import Floats
 
-__all__ = ["EdgeSigns", "edge_signs", "generic_direction"]
+__all__ = ["EdgeSigns", "ExactLookup", "edge_signs", "generic_direction"]
 
 Booleans = npt.NDArray[np.bool_]
 
@@ -95,13 +95,27 @@ def edge_signs(complex: ReLUComplex) -> EdgeSigns:
     return EdgeSigns(tables[0], tables[1], number[edges[flat]], comparison.exact)
 
 
+class ExactLookup:
+    """The vertices of a complex as fractions, each computed once."""
+
+    def __init__(self, complex: ReLUComplex) -> None:
+        self.subdivision, self.vertices = complex.subdivision, ExactVertices(complex.program)
+        self.known: dict[int, ExactVertex] = {}
+
+    def __call__(self, vertex: int) -> ExactVertex:
+        """A vertex by its number in the subdivision."""
+        if vertex not in self.known:
+            signs = self.subdivision.signs[:, vertex].copy()
+            self.known[vertex] = self.vertices.solve(signs, self.subdivision.zeros[vertex], len(signs))
+        return self.known[vertex]
+
+
 class _Comparison:
     """Differences of F, and of ``l . x``, from the first end of each edge to the second."""
 
     def __init__(self, complex: ReLUComplex, edges: Columns, ray: Booleans) -> None:
         self.program, self.sub, self.edges, self.ray = complex.program, complex.subdivision, edges, ray
-        self.vertices = ExactVertices(complex.program)
-        self.known: dict[int, ExactVertex] = {}
+        self.vertex = ExactLookup(complex)
         self.exact = 0
 
     def change(self) -> Signs:
@@ -139,15 +153,9 @@ class _Comparison:
     def _exact_sign(self, e: int, measure: Callable[[ExactVertex, int], Fraction]) -> int:
         """The sign of a difference in fractions."""
         self.exact += 1
-        start, end = (self._vertex(int(v)) for v in self.edges[e])
+        start, end = (self.vertex(int(v)) for v in self.edges[e])
         difference = measure(end, 0) if self.ray[e] else measure(end, 1) - measure(start, 1)
         return (difference > 0) - (difference < 0)
-
-    def _vertex(self, v: int) -> ExactVertex:
-        if v not in self.known:
-            signs = self.sub.signs[:, v].copy()
-            self.known[v] = self.vertices.solve(signs, self.sub.zeros[v], len(signs))
-        return self.known[v]
 
     def _structurally_flat(self, edges: Columns) -> Booleans:
         """Where no chain of active neurons and nonzero weights leads from the input to the output."""

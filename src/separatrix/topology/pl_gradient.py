@@ -17,18 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from separatrix.topology.complexes import CellComplex
 from separatrix.topology.filtration import Filtration
 from separatrix.topology.gradient import DiscreteGradient
-from separatrix.topology.pl_directions import EdgeSigns, edge_signs, generic_direction
+from separatrix.topology.pl_directions import EdgeSigns, edge_signs
+from separatrix.topology.pl_order import vertex_order
 from separatrix.topology.relu_cells import star_choices
 from separatrix.topology.relu_complex import ReLUComplex
 from separatrix.topology.relu_locate import Columns
-from separatrix.topology.relu_program import Floats
 
 __all__ = ["PLGradient", "pl_gradient"]
 
@@ -83,7 +81,7 @@ def pl_gradient(complex: ReLUComplex, signs: EdgeSigns | None = None) -> PLGradi
     place = np.full(len(complex.chain_complex), -1)
     place[cells] = np.arange(len(cells))
 
-    values, rank = _ordered_values(complex, signs)
+    values, rank = vertex_order(complex, signs)
     return PLGradient(
         DiscreteGradient(
             _restricted(complex.chain_complex, cells, place),
@@ -137,18 +135,3 @@ def _restricted(lists: CellComplex, cells: Columns, place: Columns) -> CellCompl
         torch.from_numpy(faces[kept]),
         lists.signs[torch.from_numpy(kept)],
     )
-
-
-def _ordered_values(complex: ReLUComplex, signs: EdgeSigns) -> tuple[Floats, Columns]:
-    """F at the vertices in ascending order, and each vertex's rank; vertices joined by flat edges get one value."""
-    values = complex.values[:, 0].numpy().copy()
-    a, b = signs.flat_edges.T
-    graph = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(len(values), len(values)))
-    count, component = connected_components(graph, directed=False)
-    shared = np.full(count, np.inf)
-    np.minimum.at(shared, component, values)
-    values = shared[component]
-    order = np.lexsort((complex.vertices.numpy() @ generic_direction(complex.dimension), values))
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return values[order], rank

@@ -40,6 +40,8 @@ def compile_relu(model: nn.Module) -> ReLUProgram:
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if not bool(torch.isfinite(tensor).all()):
             raise InputError(f"{name} has a NaN or an infinity; the complex needs finite weights.")
+    if not list(model.children()) and type(model).__module__.startswith("torch.nn."):
+        model = nn.Sequential(model)  # a single layer, whose own code is not to be traced
     try:
         graph = fx.Tracer().trace(model)
     except Exception as error:  # tracing runs the user's code with proxies
@@ -67,7 +69,7 @@ class _Compiler:
                     raise InputError(f"forward() must take one vector; got a second input {node.name!r}.")
                 values[node] = Affine.block(0, inputs)
             elif node.op == "get_attr":
-                values[node] = _array(operator.attrgetter(node.target)(self.model))
+                values[node] = operator.attrgetter(node.target)(self.model)
             elif node.op == "call_module":
                 values[node] = self._module(node.target, args[0])
             elif node.op == "output":
@@ -84,7 +86,7 @@ class _Compiler:
         for node in graph.nodes:
             module = self.modules.get(node.target) if node.op == "call_module" else None
             if isinstance(module, nn.Linear):
-                return module.in_features
+                return int(module.weight.shape[1])
             if isinstance(module, nn.BatchNorm1d):
                 return module.num_features
         raise InputError("The model has no Linear or BatchNorm1d layer, so its input dimension is unknown.")
@@ -105,7 +107,7 @@ class _Compiler:
             return self._pooled(value, module, name)
         value = self._taken(value)
         if isinstance(module, nn.Linear):
-            _fits(name, module.in_features, value)
+            _fits(name, int(module.weight.shape[1]), value)
             mapped = value.mapped(_array(module.weight))
             return mapped if module.bias is None else mapped.shifted(_array(module.bias))
         if isinstance(module, nn.BatchNorm1d | nn.Dropout) and module.training:
@@ -131,6 +133,8 @@ class _Compiler:
             slope = kwargs.get("negative_slope", args[1] if len(args) > 1 else 0.01)
             return self._activated(args[0], float(slope), name)
         args = [self._taken(arg) if isinstance(arg, Affine) else arg for arg in args]
+        if not any(isinstance(arg, Affine) for arg in args) and callable(target):
+            return target(*args, **kwargs)  # a constant
         if target in (torch.abs, operator.abs, "abs"):
             return self._activated(args[0], -1.0, name)
         if target in (torch.flatten, "flatten"):
@@ -188,6 +192,11 @@ class _Compiler:
         plain = _one(module.padding) == 0 and _one(module.dilation) == 1
         if not plain or module.ceil_mode or module.return_indices:
             raise InputError(f"Layer {name!r}: MaxPool1d must have no padding, dilation, ceil_mode or return_indices.")
+        if stride < size:
+            raise InputError(
+                f"Layer {name!r}: MaxPool1d windows must not overlap (stride {stride} < kernel_size {size}): two windows "
+                "compare the same entries, which is never generic."
+            )
         slopes = value.pending
         if slopes is not None and ((slopes < 0).any() or (slopes != slopes[0]).any()):
             value, slopes = self._taken(value), None

@@ -133,7 +133,7 @@ class VertexLocator:
         ``|| |X| rho || / (1 - kappa)``, where rho bounds the residual of the exact system.
         """
         d = self.program.inputs
-        inverse = torch.linalg.inv_ex(torch.from_numpy(matrix)).inverse.numpy()
+        inverse = _inverse(matrix)
         with np.errstate(all="ignore"):
             size = np.abs(inverse)
             majorant = self.gamma * self.majorant[zeros]
@@ -186,6 +186,14 @@ class VertexLocator:
         value[1], bound[1] = z[:, :size].T, error[:, :size].T
         value[0, infinite], bound[0, infinite] = z[:, size:].T, error[:, size:].T
         return value, bound, uncertain
+
+
+def _inverse(matrix: Floats) -> Floats:
+    """Inverses ``(B, d, d)``, with non-finite entries where there is none."""
+    try:
+        return np.asarray(np.linalg.inv(matrix))
+    except np.linalg.LinAlgError:  # one singular matrix stops NumPy; PyTorch, slower on small batches, goes on
+        return np.asarray(torch.linalg.inv_ex(torch.from_numpy(matrix)).inverse.numpy())
 
 
 def _combine_with_error(
