@@ -110,7 +110,7 @@ def test_what_the_step_reaches_and_the_state_does_not_list_is_named(missing: str
         state.pop("ema")
     loop.step()
     replay = Run(
-        loop.step, {**state, "watched": [p for p in loop.net.parameters()] if missing != "net" else []}
+        loop.step, {**state, "watched": list(loop.net.parameters()) if missing != "net" else []}
     ).check_replay()
     if missing == "ema":  # nothing reads it, so nothing leaks
         assert replay.value

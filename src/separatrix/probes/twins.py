@@ -3,7 +3,8 @@
 Two runs make the same steps with the same batches and draws; the second starts a little beside the first. With ``d_t``
 their difference in all floating-point state, read in the parameters, the finite-size growth exponent is
 ``(1 / T) sum_t log(|d_{t+1}| / |d_t|)`` a step, ``d`` being drawn back to one small length after each step
-[benettin1980]. Positive: the run forgets where it came from; negative: it is attracted to one path. For a linear map it
+[benettin1980]. The mean is taken with weights that fade out towards both ends, ``exp(-1 / (s (1 - s)))`` at ``s = t / T``,
+since a rotating ``d`` makes the terms swing and a plain mean then errs by a swing over ``T`` [das2017]. Positive: the run forgets where it came from; negative: it is attracted to one path. For a linear map it
 is the logarithm of the spectral radius.
 """
 
@@ -23,6 +24,7 @@ from separatrix.fields import Field
 
 S = TypeVar("S")
 Floats = dict[str, Tensor]
+SQUARES = ("sq", "square", "square_avg", "running_var", "sum", "exp_inf")  # what torch and we call squares
 PROBED = 5  # steps from which the median step length is taken
 
 
@@ -31,7 +33,7 @@ class Twins:
     """A growth exponent.
 
     Attributes:
-        value: growth a step, ``log |d|``, mean over directions and steps after the burn-in; minus infinity where the
+        value: growth a step, ``log |d|``, weighted mean over the steps after the burn-in, mean over directions; minus infinity where the
             twins became equal.
         stderr: standard error over directions; NaN for one direction. With momentum or noise it leaves out that all
             directions see the same batches.
@@ -192,7 +194,9 @@ def _exponent(
                 else _drawn(reached, read, size, generator)
             )
         here = there
-    means = growth[:, dropped:].mean(1)
+    s = (torch.arange(steps - dropped, dtype=torch.float64) + 0.5) / (steps - dropped)
+    weights = torch.exp(-1 / (s * (1 - s)))
+    means = growth[:, dropped:] @ (weights / weights.sum())
     value = float(means.mean())
     stderr = float(means.std() / directions**0.5) if directions > 1 else float("nan")
     cost = steps * (1 + directions) + PROBED
@@ -229,16 +233,17 @@ def _drawn(floats: Floats, read: list[str], size: float, generator: torch.Genera
 
 
 def _beside(base: Floats, d: Floats, read: list[str]) -> Floats:
-    """``base + d``; state that is nowhere negative (second moments, variances) stays so."""
+    """``base + d``; second moments and variances, known by their names, stay non-negative."""
     moved = {}
     for name, difference in d.items():
         value = base[name] + difference
-        moved[name] = value.clamp_min(0) if name not in read and bool((base[name] >= 0).all()) else value
+        moved[name] = value.clamp_min(0) if name not in read and name.endswith(SQUARES) else value
     return moved
 
 
 def _norm(d: Floats, read: list[str]) -> float:
-    return sum((float(d[name].double().square().sum()) for name in read), 0.0) ** 0.5
+    squares: list[float] = [float(d[name].double().square().sum()) for name in read]
+    return float(torch.tensor(squares, dtype=torch.float64).sum().sqrt())
 
 
 def _check_finite(floats: Floats) -> None:
