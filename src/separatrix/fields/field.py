@@ -67,14 +67,19 @@ class Field(ABC):
         """Call ``run`` in the surroundings that the graph was built in (recomputed activations need them)."""
         return run()
 
+    def stands_at(self, leaves: Sequence[Tensor]) -> bool:
+        """Whether the field still stands, bitwise, at the point that these tensors make up."""
+        return torch.equal(self.point, self.space.join([leaf.detach() for leaf in leaves]))
+
     def share(self, players: Iterable[str] | None = None) -> float:
         """The cost of evaluating some players' directions alone, in gradient-equivalents."""
         return 1.0 if players is None else len(set(players)) / len(self.players)
 
     def leaves(self, x: Tensor | None = None) -> list[Tensor]:
         """Fresh tensors that require gradients, at ``x`` or where the field stands."""
-        x = self.point if x is None else x.detach().to(self.device, self.dtype)
-        return [piece.clone().requires_grad_() for piece in self.space.split(x)]
+        with torch.inference_mode(False):
+            x = self.point if x is None else x.detach().to(self.device, self.dtype)
+            return [piece.clone().requires_grad_() for piece in self.space.split(x)]
 
     def directions(self, x: Tensor | None = None, players: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Each player's direction of motion, ``{player: (n_player,)}``. Cost: the players' share of one gradient.
@@ -119,7 +124,7 @@ class Field(ABC):
         Args:
             x: the point; where the field stands if ``None``, and then the operator refuses to answer (``strict``) or
                 is built anew (``rebuild``) once the field stands elsewhere.
-            checks: run the self-tests (about ten gradients).
+            checks: run the self-tests (about 30 gradients).
             policy: ``strict`` or ``rebuild``.
         """
         from separatrix.fields.jacobian import Jacobian
@@ -154,7 +159,7 @@ class FunctionField(Field):
     Example:
         >>> rotation = FunctionField(lambda x: torch.stack([-x[1], x[0]]), torch.tensor([1.0, 0.0]))
         >>> rotation().tolist()
-        [-0.0, 1.0]
+        [0.0, 1.0]
     """
 
     def __init__(
@@ -189,18 +194,27 @@ class FunctionField(Field):
         self, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
     ) -> Rows:
         wanted = self.players if players is None else tuple(players)
-        with torch.set_grad_enabled(create_graph):
+        # With gradients also where no graph is wanted: the function may be the gradient of a potential.
+        with torch.enable_grad():
             x = torch.cat(list(leaves))
             v = self.function(x)
         if v.shape != x.shape:
             raise InputError(
                 f"the field {self.name!r} maps {tuple(x.shape)} to {tuple(v.shape)}; it must keep the shape."
             )
-        pieces = self.space.split(v)
+        pieces = self.space.split(v if create_graph else v.detach())
         return {(p, i): pieces[i] for p in wanted for i in self.space.owned(p)}
 
     def __call__(self, x: Tensor | None = None) -> Tensor:
         if x is not None and x.ndim == 2:
+            for row in x[:1]:
+                self.space.check(row)
             self.gradients += len(x)
-            return torch.vmap(self.function)(x)
+            v: Tensor = torch.vmap(self.function)(x.detach().to(self.device, self.dtype))
+            if not bool(torch.isfinite(v).all()):
+                bad = int((~torch.isfinite(v)).any(1).nonzero()[0])
+                raise NonFiniteError(
+                    f"the field {self.name!r} is not finite at point number {bad} of {len(x)}: {x[bad]}."
+                )
+            return v
         return super().__call__(x)

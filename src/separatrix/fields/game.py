@@ -8,17 +8,22 @@ closures over the modules and tied weights are then right, and nothing of the us
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from separatrix.errors import InputError
 from separatrix.fields.batches import read_batches
+from separatrix.fields.bystanders import modules_reached_by
+from separatrix.fields.memory import Memory
+from separatrix.fields.players import HeldTensors, Player, hold
 from separatrix.fields.space import Space
 from separatrix.fields.surroundings import Arena
 
-Player = nn.Module | Tensor | Sequence[Tensor] | Mapping[str, Tensor]
+if TYPE_CHECKING:
+    from separatrix.fields.game_field import GameField
+
 Losses = Callable[[dict[str, Any], Any], Any] | Mapping[str, Callable[[dict[str, Any], Any], Any]]
 
 
@@ -60,10 +65,11 @@ class Game:
         self.losses = losses
         self.batch_size = batch_size
         self.models = dict(players)
-        self._held = {name: _hold(name, player) for name, player in players.items()}
-        self.arena = Arena(self._held)
+        self._held = {name: hold(name, player) for name, player in players.items()}
         self._check_losses()
+        self.arena = Arena(self._held, modules_reached_by(losses))
         self.parameters, self.space, self.owners = self._lay_out()
+        self.memory = self._map_memory()
 
     @property
     def players(self) -> tuple[str, ...]:
@@ -72,7 +78,7 @@ class Game:
     def views(self) -> dict[str, Any]:
         """The players as the losses see them: modules as they are, tensors as they stand in the arena."""
         return {
-            name: held.view() if isinstance(held, _Tensors) else held
+            name: held.view() if isinstance(held, HeldTensors) else held
             for name, held in zip(self._held, self.arena.members, strict=True)
         }
 
@@ -84,7 +90,7 @@ class Game:
         limit: int | None = None,
         seed: int = 0,
         dtype: torch.dtype | None = None,
-    ) -> Any:
+    ) -> GameField:
         """The field of this game on fixed data.
 
         Args:
@@ -124,32 +130,19 @@ class Game:
         parameters: list[nn.Parameter] = []
         entries: list[tuple[str, tuple[int, ...], tuple[str, ...]]] = []
         self.keys: list[str] = []
-        names = list(self._held)
         for key, parameter in self.arena.named_parameters():
-            if not parameter.requires_grad:
+            if not parameter.requires_grad or not key.startswith("members."):
                 continue
-            _, number, rest = key.split(".", 2)
-            holder = self._held[names[int(number)]]
-            name = (
-                names[int(number)] + holder.suffix(rest)
-                if isinstance(holder, _Tensors)
-                else f"{names[int(number)]}.{rest}"
-            )
             self.keys.append(key)
             parameters.append(parameter)
-            entries.append((name, tuple(parameter.shape), tuple(owners[id(parameter)])))
+            entries.append(
+                (self._title(key.removeprefix("members.")), tuple(parameter.shape), tuple(owners[id(parameter)]))
+            )
         for player in self._held:
             if not any(player in e[2] for e in entries):
                 raise InputError(
                     f"player {player!r} has no trainable parameter; call .requires_grad_(True) on what it is to learn, "
                     "or leave the player out and use it inside the losses."
-                )
-        storages: dict[int, str] = {}
-        for parameter, (name, _, _) in zip(parameters, entries, strict=True):
-            if parameter.numel() and storages.setdefault(parameter.data_ptr(), name) != name:
-                raise InputError(
-                    f"{storages[parameter.data_ptr()]} and {name} are two views of one memory; to share a tensor between "
-                    "players give both the same torch.nn.Parameter."
                 )
         places = {(p.dtype, p.device) for p in parameters}
         if len(places) > 1:
@@ -158,6 +151,29 @@ class Game:
                 "bring them to one place with .to(device, dtype)."
             )
         return parameters, Space(entries, list(self._held)), {i: tuple(o) for i, o in owners.items()}
+
+    def _map_memory(self) -> Memory:
+        """The places of the trainable parameters; none may overlap with another, or with anything else of the players."""
+        memory = Memory([])
+        trainable = dict(zip(self.keys, [e.name for e in self.space.entries], strict=True))
+        tensors = [*self.arena.members.named_parameters(), *self.arena.members.named_buffers()]
+        for key, tensor in sorted(tensors, key=lambda pair: f"members.{pair[0]}" not in trainable):
+            name = trainable.get(f"members.{key}")
+            other = memory.owner(tensor)
+            if other is not None:
+                raise InputError(
+                    f"{other} and {name or self._title(key)} are two views of one memory; to share a tensor between "
+                    "players give both the same torch.nn.Parameter."
+                )
+            if name is not None:
+                memory.add(name, tensor)
+        return memory
+
+    def _title(self, key: str) -> str:
+        number, rest = key.split(".", 1)
+        player = list(self._held)[int(number)]
+        holder = self._held[player]
+        return player + holder.suffix(rest) if isinstance(holder, HeldTensors) else f"{player}.{rest}"
 
     def __repr__(self) -> str:
         return f"Game({self.name!r}, {self.space!r})"
@@ -174,56 +190,3 @@ def Loss(model: Player, loss: Callable[[Any, Any], Any], *, name: str = "model",
         return value if isinstance(value, Tensor) else {name: value}
 
     return Game({name: model}, losses, name=name, **options)
-
-
-class _Tensors(nn.Module):
-    """A player made of raw tensors; shares their storage, so that it stands where they stand."""
-
-    def __init__(self, player: str, tensors: Mapping[Any, Tensor], kind: str) -> None:
-        super().__init__()
-        self.labels, self.kind = list(tensors), kind
-        for i, (label, tensor) in enumerate(tensors.items()):
-            if not isinstance(tensor, Tensor):
-                raise InputError(
-                    f"player {player!r} holds a {type(tensor).__name__} at {label!r}; only tensors will do."
-                )
-            _check_floating(f"{player}[{label!r}]" if kind != "tensor" else player, tensor)
-            if not tensor.is_leaf:
-                raise InputError(
-                    f"player {player!r} holds the result of a computation at {label!r}; give the leaf tensor itself."
-                )
-            held = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor.detach())
-            self.register_parameter(f"t{i}", held)
-
-    def view(self) -> Any:
-        tensors = [getattr(self, f"t{i}") for i in range(len(self.labels))]
-        if self.kind == "tensor":
-            return tensors[0]
-        return dict(zip(self.labels, tensors, strict=True)) if self.kind == "dict" else tensors
-
-    def suffix(self, key: str) -> str:
-        label = self.labels[int(key[1:])]
-        return "" if self.kind == "tensor" else f"[{label!r}]"
-
-
-def _hold(name: str, player: Player) -> nn.Module:
-    if not isinstance(name, str) or not name:
-        raise InputError(f"a player's name is a non-empty string, got {name!r}.")
-    if isinstance(player, nn.Module):
-        for key, parameter in player.named_parameters():
-            _check_floating(f"{name}.{key}", parameter)
-        return player
-    if isinstance(player, Tensor):
-        return _Tensors(name, {0: player}, "tensor")
-    if isinstance(player, Mapping):
-        return _Tensors(name, player, "dict")
-    if isinstance(player, (list, tuple)):
-        return _Tensors(name, dict(enumerate(player)), "list")
-    raise InputError(
-        f"player {name!r} is a {type(player).__name__}; a player is a torch.nn.Module, a tensor, or a list or dict of tensors."
-    )
-
-
-def _check_floating(name: str, tensor: Tensor) -> None:
-    if not tensor.is_floating_point():
-        raise InputError(f"{name} has dtype {tensor.dtype}; what a player learns must be real floating point.")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from separatrix.errors import InputError, SeparatrixError
-from separatrix.fields.batches import moved, samples_in
+from separatrix.fields.batches import copied, moved, samples_in
 from separatrix.fields.field import Field, Rows
 from separatrix.fields.game import Game
+from separatrix.fields.loss_terms import read_losses
 from separatrix.fields.surroundings import default_dtype, differentiable_kernels, frozen_randomness
-from separatrix.fields.trespass import forbid_raw_tensors, forbid_self_changing
+from separatrix.fields.trespass import Watch, forbid_self_changing, inspect_graph
+from separatrix.fields.unsupported import translated
 
 T = TypeVar("T")
 
@@ -27,6 +29,8 @@ class GameField(Field):
 
     Attributes:
         game, batches, weights, seed: what it was made of.
+        custom_functions: names of the autograd functions of the user's own that were seen in the losses.
+        sampled: by player whose losses were seen, the samplers that drew from a distribution that the players move.
     """
 
     def __init__(
@@ -39,22 +43,38 @@ class GameField(Field):
         dtype: torch.dtype | None,
     ) -> None:
         own = game.parameters[0]
+        if dtype is not None and not dtype.is_floating_point:
+            raise InputError(f"a field is computed in a floating-point dtype, got {dtype}.")
         super().__init__(game.space, dtype=dtype or own.dtype, device=own.device, name=game.name)
         self.game, self.seed = game, seed
         self.weights = list(weights)
         self.batches = [moved(b, device=self.device, dtype=self.dtype) for b in batches]
         self._shares: dict[tuple[str, ...], float] = {}
-        self._inspected = False
+        self.custom_functions: set[str] = set()
+        self.sampled: dict[str, set[str]] = {}
+        self._inspected: set[str] = set()
+        self._has_rnn = any(isinstance(m, nn.RNNBase) for m in game.arena.modules())
 
     @property
     def point(self) -> Tensor:
+        self._check_parameters()
         flat = torch.cat([p.detach().reshape(-1) for p in self.game.parameters])
         return flat.to(self.dtype, copy=True)
 
-    def stands_at(self, leaves: Sequence[Tensor]) -> bool:
-        """Whether the modules' parameters still equal the given tensors, bitwise."""
-        pairs = zip(self.game.parameters, leaves, strict=True)
-        return all(torch.equal(p.detach().to(self.dtype), leaf.detach()) for p, leaf in pairs)
+    def _check_parameters(self) -> None:
+        """The modules must still hold the parameters that the game was made with, on the device of this field."""
+        now = dict(self.game.arena.named_parameters())
+        for key, parameter, entry in zip(self.game.keys, self.game.parameters, self.space.entries, strict=True):
+            if now.get(key) is not parameter or parameter.shape != entry.shape:
+                raise InputError(
+                    f"{entry.name} was replaced by another parameter since the game was made (a parametrization, pruning, "
+                    "a new layer); make the Game again."
+                )
+            if parameter.device != self.device:
+                raise InputError(
+                    f"{entry.name} was moved to {parameter.device} since this field was made on {self.device}; call game.on(...) "
+                    "again."
+                )
 
     def with_dtype(self, dtype: torch.dtype) -> GameField:
         """The same field computed in another dtype."""
@@ -76,15 +96,20 @@ class GameField(Field):
         return rows
 
     def inside(self, leaves: Sequence[Tensor], run: Callable[[], T]) -> T:
-        return self.game.arena.call(self._tensors(leaves), run)
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(frozen_randomness(self.seed))
+            stack.enter_context(differentiable_kernels(rnns=self._has_rnn))
+            stack.enter_context(default_dtype(self.dtype))
+            return self.game.arena.call(self._tensors(leaves), run)
 
     def losses(self, x: Tensor | None = None) -> dict[str, dict[str, float]]:
         """Each player's loss by term, ``{player: {term: value}}``. Cost: the forward passes."""
         leaves = self.leaves(x)
         total: dict[str, dict[str, float]] = {p: {} for p in self.players}
         for batch, weight in zip(self.batches, self.weights, strict=True):
-            with self._evaluation():
-                found = self.inside(leaves, lambda batch=batch: self._losses(batch))  # type: ignore[misc]
+            found = self.inside(leaves, lambda batch=batch: self._losses(batch, self.players))  # type: ignore[misc]
             for player, terms in found.items():
                 for term, value in terms.items():
                     total[player][term] = total[player].get(term, 0.0) + weight * float(value.detach())
@@ -96,66 +121,63 @@ class GameField(Field):
             return 1.0
         key = tuple(sorted(set(players)))
         if key not in self._shares:
-            everything, part = self._flops(None), self._flops(key)
+            everything, part = self._flops(self.players), self._flops(key)
             self._shares[key] = part / everything if everything else len(key) / len(self.players)
         return self._shares[key]
 
-    def _flops(self, players: tuple[str, ...] | None) -> float:
+    def _flops(self, players: Sequence[str]) -> float:
         counter = FlopCounterMode(display=False)
-        wanted = self.players if players is None else players
         with counter:
-            self._trace_batch(self.leaves(), self.batches[0], wanted, create_graph=False)
+            self._trace_batch(self.leaves(), self.batches[0], players, create_graph=False)
         return float(counter.get_total_flops())
 
     def _tensors(self, leaves: Sequence[Tensor]) -> dict[str, Tensor]:
+        """What stands in for the parameters and buffers of the arena during an evaluation."""
         named: dict[str, Tensor] = dict(zip(self.game.keys, leaves, strict=True))
         own = self.game.parameters[0].dtype
-        for key, tensor in [*self.game.arena.named_parameters(), *self.game.arena.named_buffers()]:
-            if key not in named:
-                copy = tensor.detach().clone()
-                named[key] = copy.to(self.dtype) if tensor.dtype == own and self.dtype != own else copy
+        for key, parameter in self.game.arena.named_parameters():
+            # A bystander may be large and is only read; it is copied only where the dtype asks for it.
+            if key not in named and (key.startswith("members.") or own != self.dtype):
+                named[key] = _copy(parameter, own, self.dtype)
+        for key, tensor in self.game.arena.named_buffers():
+            named[key] = _copy(tensor, own, self.dtype)
         return named
 
-    def _evaluation(self) -> ExitStack:
-        stack = ExitStack()
-        stack.enter_context(frozen_randomness(self.seed))
-        stack.enter_context(differentiable_kernels())
-        stack.enter_context(default_dtype(self.dtype))
-        stack.enter_context(torch.enable_grad())
-        return stack
-
     def _trace_batch(self, leaves: Sequence[Tensor], batch: Any, wanted: Sequence[str], create_graph: bool) -> Rows:
+        unseen = not self._inspected.issuperset(wanted)
+
         def run() -> Rows:
-            losses = self._losses(batch, wanted)
+            losses = self._watched(leaves, batch, wanted) if unseen else self._losses(batch, wanted)
             totals = {p: sum(losses[p].values(), torch.zeros((), dtype=self.dtype, device=self.device)) for p in wanted}
-            if not self._inspected:
-                forbid_raw_tensors(self.game, totals.values())
+            if unseen:
+                self.custom_functions |= inspect_graph(self.game, totals.values())
             rows: Rows = {}
             for player in wanted:
                 owned = self.space.owned(player)
                 grads = self._gradient(player, totals[player], [leaves[i] for i in owned], create_graph)
-                rows.update(
-                    {
-                        (player, i): -(torch.zeros_like(leaves[i]) if g is None else g)
-                        for i, g in zip(owned, grads, strict=True)
-                    }
-                )
+                for i, grad in zip(owned, grads, strict=True):
+                    rows[player, i] = -(torch.zeros_like(leaves[i]) if grad is None else grad)
             return rows
 
-        with self._evaluation(), forbid_self_changing(self.game, leaves, active=not self._inspected):
+        with forbid_self_changing(self.game, leaves) if unseen else nullcontext():
             rows = self.inside(leaves, run)
-        if not create_graph:
-            rows = {key: row.detach() for key, row in rows.items()}
-        self._inspected = True
-        return rows
+        self._inspected.update(wanted)
+        return rows if create_graph else {key: row.detach() for key, row in rows.items()}
 
     def _gradient(
         self, player: str, total: Tensor, inputs: Sequence[Tensor], create_graph: bool
     ) -> tuple[Tensor | None, ...]:
-        if not total.requires_grad:
-            grads: tuple[Tensor | None, ...] = (None,) * len(inputs)
-        else:
-            grads = torch.autograd.grad(total, inputs, create_graph=create_graph, retain_graph=True, allow_unused=True)
+        grads: tuple[Tensor | None, ...] = (None,) * len(inputs)
+        if total.requires_grad:
+            try:
+                with translated(self.name):
+                    grads = torch.autograd.grad(
+                        total, inputs, create_graph=create_graph, retain_graph=True, allow_unused=True
+                    )
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                raise InputError(f"the gradient of player {player!r} raised RuntimeError: {error}") from error
         if all(g is None for g in grads):
             raise InputError(
                 f"the loss of player {player!r} does not depend on any trainable parameter of {player!r}; "
@@ -164,65 +186,35 @@ class GameField(Field):
             )
         return grads
 
-    def _losses(self, batch: Any, wanted: Sequence[str] | None = None) -> dict[str, dict[str, Tensor]]:
+    def _watched(self, leaves: Sequence[Tensor], batch: Any, wanted: Sequence[str]) -> dict[str, dict[str, Tensor]]:
+        watch = Watch(self.game, leaves)
+        with watch:
+            losses = self._losses(batch, wanted)
+        if watch.sampled:
+            self.sampled.update({player: self.sampled.get(player, set()) | watch.sampled for player in wanted})
+        return losses
+
+    def _losses(self, batch: Any, wanted: Sequence[str]) -> dict[str, dict[str, Tensor]]:
         """The losses by player and term, checked one by one."""
-        wanted = self.players if wanted is None else wanted
-        models = self.game.views()
+        models, batch = self.game.views(), copied(batch)
         try:
-            if isinstance(self.game.losses, Mapping):
-                found: Any = {p: self.game.losses[p](models, batch) for p in wanted}
-            else:
-                found = self.game.losses(models, batch)
+            with translated(self.name):
+                if isinstance(self.game.losses, Mapping):
+                    found: Any = {p: self.game.losses[p](models, batch) for p in wanted}
+                else:
+                    found = self.game.losses(models, batch)
         except (SeparatrixError, torch.OutOfMemoryError):
             raise
         except Exception as error:
             raise InputError(f"the losses of {self.name!r} raised {type(error).__name__}: {error}") from error
-        if isinstance(found, Tensor):
-            found = self._of_one_scalar(found)
-        if not isinstance(found, Mapping):
-            raise InputError(
-                f"losses must return {{player: scalar}} or {{player: {{term: scalar}}}}, got {type(found).__name__}."
-            )
-        if unknown := set(found) - set(self.players):
-            raise InputError(
-                f"the losses name unknown players {sorted(unknown)}; the players are {list(self.players)}."
-            )
-        return {p: self._terms(p, found) for p in wanted}
-
-    def _of_one_scalar(self, value: Tensor) -> dict[str, Tensor]:
-        if len(self.players) == 1:
-            return {self.players[0]: value}
-        if len(self.players) == 2:
-            return {self.players[0]: value, self.players[1]: -value}
-        raise InputError(
-            f"the losses returned one scalar for {len(self.players)} players; that is only defined for one player, or two "
-            "(zero-sum: the first minimises, the second maximises). Return {player: scalar}."
-        )
-
-    def _terms(self, player: str, found: Mapping[str, Any]) -> dict[str, Tensor]:
-        if player not in found:
-            raise InputError(f"the losses return nothing for player {player!r}; they return {sorted(found)}.")
-        value = found[player]
-        terms = dict(value) if isinstance(value, Mapping) else {"loss": value}
-        if not terms:
-            raise InputError(f"the loss of player {player!r} has no term.")
-        for term, tensor in terms.items():
-            label = f"the loss of player {player!r}" + (f", term {term!r}," if isinstance(value, Mapping) else "")
-            if not isinstance(tensor, Tensor):
-                raise InputError(f"{label} is a {type(tensor).__name__}; it must be a scalar tensor (no .item()).")
-            if tensor.numel() != 1:
-                raise InputError(
-                    f"{label} has shape {tuple(tensor.shape)}; it must be a scalar: take .mean() or .sum()."
-                )
-            if not bool(torch.isfinite(tensor.detach()).all()):
-                raise InputError(
-                    f"{label} is {tensor.item()}; check the parameters and the batch (a log or a square root "
-                    "at zero, a step that was too large), or measure from an earlier checkpoint."
-                )
-            terms[term] = tensor.reshape(()).to(self.dtype)
-        return terms
+        return read_losses(found, self.players, wanted, self.dtype)
 
     @property
     def samples(self) -> int:
         """How many samples the batches hold together."""
         return sum((self.game.batch_size or samples_in)(b) for b in self.batches)
+
+
+def _copy(tensor: Tensor, own: torch.dtype, dtype: torch.dtype) -> Tensor:
+    copy = tensor.detach().clone()
+    return copy.to(dtype) if tensor.dtype == own else copy

@@ -15,15 +15,8 @@ from torch import Tensor
 from separatrix.errors import InputError, NonFiniteError, StaleOperatorError, UnsupportedOperatorError
 from separatrix.fields.field import Field, Rows
 from separatrix.fields.game_field import GameField
+from separatrix.fields.unsupported import translated
 from separatrix.linalg.operator import Block, LinearOperator
-
-# What torch says where an operator has no second derivative.
-_NO_SECOND_DERIVATIVE = (
-    "not implemented",
-    "once_differentiable",
-    "does not support double backward",
-    "not differentiable",
-)
 
 
 class Jacobian(LinearOperator):
@@ -46,7 +39,7 @@ class Jacobian(LinearOperator):
         UnsupportedOperatorError: an operator inside the losses has no second derivative, or a wrong one.
         StaleOperatorError: at a product, when the field has moved on (``strict``).
 
-    Cost: the build 1 gradient and the memory of its graph; the self-tests about 20 once; ``J.T @ u`` 2; ``J @ u`` 2 to
+    Cost: the build 1 gradient and the memory of its graph; the self-tests about 30 once; ``J.T @ u`` 2; ``J @ u`` 2 to
     2.7, and 2 more once.
 
     Example:
@@ -62,30 +55,35 @@ class Jacobian(LinearOperator):
         if x is not None:
             field.space.check(x)
         n = field.space.n
-        tags = {"symmetric"} if len(field.players) == 1 and isinstance(field, GameField) else set()
         super().__init__((n, n), dtype=field.dtype, device=field.device)
         self.field, self.policy, self.route = field, policy, "retained"
         self.products = {"J.T": 0, "J": 0}
         self.findings: list[str] = []
         self._follows = x is None
-        self._build(field.leaves(x))
         self._checks = checks
+        self._build(field.leaves(x))
         if checks:
             from separatrix.fields.selftests import test_build
 
             test_build(self)
-        # A gradient reversal makes even a one-player field the gradient of nothing; the tests find that.
-        self.tags = frozenset() if "not-a-gradient" in {f.split(":")[0] for f in self.findings} else frozenset(tags)
+        # A gradient reversal makes even a one-player field the gradient of nothing: only the tests may vouch for symmetry.
+        self._symmetric_blocks = checks and isinstance(field, GameField) and not self.findings_about("not-a-gradient")
+        self.tags = frozenset({"symmetric"} if self._symmetric_blocks and len(field.players) == 1 else ())
 
     @property
     def x(self) -> Tensor:
         """The point it was built at."""
         return self.field.space.join([leaf.detach() for leaf in self._leaves])
 
+    def directions(self, players: Iterable[str] | None = None) -> Tensor:
+        """The players' directions at ``x``, one after the other. Costs nothing: the build evaluated them."""
+        wanted = self.field.players if players is None else tuple(players)
+        return self.field.space.join([self._rows[p, i].detach() for p in wanted for i in self.field.space.owned(p)])
+
     def _build(self, leaves: list[Tensor]) -> None:
         self._leaves = leaves
         self._rows: Rows = self.field.trace(leaves, create_graph=True)
-        self.field.gradients += 1.0
+        self.field.gradients += self.field.share()
         self._transposed: tuple[list[tuple[str, int]], list[Tensor], list[Tensor]] | None = None
         for (player, i), row in self._rows.items():
             if not bool(torch.isfinite(row).all()):
@@ -95,7 +93,7 @@ class Jacobian(LinearOperator):
                 )
 
     def _fresh(self) -> None:
-        if not self._follows or not isinstance(self.field, GameField) or self.field.stands_at(self._leaves):
+        if not self._follows or self.field.stands_at(self._leaves):
             return
         if self.policy == "strict":
             raise StaleOperatorError(
@@ -108,7 +106,7 @@ class Jacobian(LinearOperator):
         self._fresh()
         pieces = self.field.space.split(u)
         self.products["J.T"] += 1
-        self.field.gradients += 2.0
+        self.field.gradients += 2.0 * self.field.share()
         return self._finite(self._pull({key: pieces[key[1]] for key in self._rows}), "J.T @ u")
 
     def rows_transpose(self, parts: dict[str, Tensor]) -> Tensor:
@@ -118,7 +116,7 @@ class Jacobian(LinearOperator):
         """
         self._fresh()
         self.products["J.T"] += 1
-        self.field.gradients += 2.0 * self.field.share(parts)
+        self.field.gradients += 2.0 * self.field.share(None if set(parts) == set(self.field.players) else parts)
         return self._finite(self._pull(self._cotangents(parts)), "J.T @ u")
 
     def rows_apply(self, u: Tensor, players: Iterable[str] | None = None) -> dict[str, Tensor]:
@@ -130,18 +128,16 @@ class Jacobian(LinearOperator):
         return {p: space.join([pushed[p, i] for i in space.owned(p)]) for p in wanted}
 
     def _apply(self, u: Tensor) -> Tensor:
+        if "symmetric" in self.tags:  # a Hessian needs no second graph
+            return self._apply_transpose(u)
         self._fresh()
-        first = self._transposed is None
-        result = self._finite(self._sum(self._push(u)), "J @ u")
-        if first and self._checks:
-            from separatrix.fields.selftests import test_adjoint
-
-            test_adjoint(self)
-        return result
+        return self._finite(self._sum(self._push(u)), "J @ u")
 
     def _cotangents(self, parts: dict[str, Tensor]) -> dict[tuple[str, int], Tensor]:
         cotangents = {}
         for player, part in parts.items():
+            if part.shape != (size := (self.field.space.size(player),)):
+                raise InputError(f"the part of player {player!r} has shape {size}, got {tuple(part.shape)}.")
             offset = 0
             for i in self.field.space.owned(player):
                 entry = self.field.space.entries[i]
@@ -162,10 +158,14 @@ class Jacobian(LinearOperator):
             dummies = [torch.zeros_like(self._rows[k], requires_grad=True) for k in keys]
             pulled = self._grad([self._rows[k] for k in keys], self._leaves, dummies, create_graph=True) if keys else []
             self._transposed = keys, dummies, pulled
-            self.field.gradients += 2.0
+            self.field.gradients += 2.0 * self.field.share()
+            if self._checks:
+                from separatrix.fields.selftests import test_adjoint
+
+                test_adjoint(self)
         keys, dummies, pulled = self._transposed
         self.products["J"] += 1
-        self.field.gradients += 2.6
+        self.field.gradients += 2.6 * self.field.share()
         found = {key: torch.zeros_like(row) for key, row in self._rows.items()}
         live = (
             [(w, piece) for w, piece in zip(pulled, self.field.space.split(u), strict=True) if w.requires_grad]
@@ -196,13 +196,14 @@ class Jacobian(LinearOperator):
             )
 
         try:
-            return list(self.field.inside(self._leaves, run))
-        except (RuntimeError, NotImplementedError) as error:
-            if any(words in str(error) for words in _NO_SECOND_DERIVATIVE):
-                from separatrix.fields.support import no_second_derivative
-
-                raise no_second_derivative(self.field, str(error)) from error
+            with translated(self.field.name):
+                return list(self.field.inside(self._leaves, run))
+        except torch.OutOfMemoryError:
             raise
+        except RuntimeError as error:
+            raise UnsupportedOperatorError(
+                f"a second derivative of {self.field.name!r} raised RuntimeError: {error}"
+            ) from error
 
     def _sum(self, rows: Rows) -> Tensor:
         total = torch.zeros(self.shape[0], dtype=self.dtype, device=self.device)
@@ -221,15 +222,15 @@ class Jacobian(LinearOperator):
         return result
 
     def __getitem__(self, blocks: tuple[str, str]) -> Block:
-        """``J["G", "D"]``: how player G's direction changes with player D's parameters, ``(n_G, n_D)``."""
+        """``J["G", "D"]``: how player G's direction changes with player D's parameters, ``(n_G, n_D)``.
+
+        Where players share a parameter its row is that of the sum of their directions.
+        """
         row, column = blocks
         space = self.field.space
-        tags = {"symmetric"} if row == column and not space.shared and not self.findings_about("not-a-gradient") else ()
+        tags = {"symmetric"} if row == column and not space.shared and self._symmetric_blocks else ()
         return Block(self, space.index(row), space.index(column), tags=tags)
 
     def findings_about(self, code: str) -> list[str]:
         """The self-tests' findings of one code."""
         return [f for f in self.findings if f.startswith(code)]
-
-
-__all__ = ["Jacobian", "UnsupportedOperatorError"]

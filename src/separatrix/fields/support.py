@@ -1,4 +1,4 @@
-"""Operators whose second derivatives are missing or wrong, by name, with the way round."""
+"""Modules whose second derivatives are wrong without a word, by name, with the way round."""
 
 from __future__ import annotations
 
@@ -13,39 +13,6 @@ from separatrix.fields.game_field import GameField
 
 if TYPE_CHECKING:
     from separatrix.fields.field import Field
-
-# What appears in torch's message, the name people know, and the way round.
-MISSING = (
-    ("embedding_bag", "EmbeddingBag", "use torch.nn.Embedding followed by a sum or mean over the bag"),
-    ("ctc_loss", "CTC loss", "no replacement is known; measure this run as a black box with sx.Run"),
-    ("cdist", "torch.cdist", "write ((a[:, None] - b[None]) ** 2).sum(-1).sqrt()"),
-    (
-        "scaled_dot_product",
-        "a fused attention kernel",
-        "let torch.nn.functional.scaled_dot_product_attention choose the kernel",
-    ),
-    ("cudnn_rnn", "a cuDNN RNN", "wrap its forward in torch.backends.cudnn.flags(enabled=False)"),
-    ("SyncBatchNorm", "SyncBatchNorm", "convert it to BatchNorm for measuring"),
-    (
-        "once_differentiable",
-        "an autograd.Function marked once_differentiable",
-        "write its backward in differentiable torch operations",
-    ),
-)
-
-
-def no_second_derivative(field: Field, message: str) -> UnsupportedOperatorError:
-    """The error for an operator that torch cannot differentiate twice."""
-    for words, name, remedy in MISSING:
-        if words.lower() in message.lower():
-            return UnsupportedOperatorError(
-                f"{name} in the losses of {field.name!r} has no second derivative in torch; {remedy}; or measure without "
-                f"second derivatives: sx.Run. (torch: {_first_line(message)})"
-            )
-    return UnsupportedOperatorError(
-        f"an operator in the losses of {field.name!r} has no second derivative in torch ({_first_line(message)}); replace it, or "
-        "measure without second derivatives: sx.Run."
-    )
 
 
 def refuse_known_wrong(field: Field) -> None:
@@ -81,6 +48,29 @@ def freeze_spectral_norm(module: nn.Module) -> nn.Module:
     return module
 
 
+def padding_rows(field: Field) -> dict[int, list[int]]:
+    """Rows of embeddings that ``padding_idx`` holds fixed, by the number of the tensor in the space.
+
+    Their gradient is zero by decree, though the loss depends on them: no direction of motion ever leaves them.
+    """
+    if not isinstance(field, GameField):
+        return {}
+    number = {id(p): i for i, p in enumerate(field.game.parameters)}
+    found: dict[int, list[int]] = {}
+    for part in field.game.arena.modules():
+        row = getattr(part, "padding_idx", None)
+        if isinstance(part, (nn.Embedding, nn.EmbeddingBag)) and row is not None and id(part.weight) in number:
+            found.setdefault(number[id(part.weight)], []).append(row)
+    return found
+
+
+def custom_functions(field: Field) -> str:
+    """The user's own autograd functions in the losses, as a sentence; empty where there are none."""
+    if not isinstance(field, GameField) or not field.custom_functions:
+        return ""
+    return f" Custom functions in the losses: {', '.join(sorted(field.custom_functions))}."
+
+
 def suspects(field: Field, player: str) -> str:
     """Modules of a player that are known for wrong second derivatives, in words; empty where there are none."""
     if not isinstance(field, GameField):
@@ -110,7 +100,3 @@ def _is_spectral_norm(part: nn.Module) -> bool:
 _SPECTRAL = type(
     parametrizations.spectral_norm(nn.Linear(2, 2)).parametrizations["weight"][0]  # type: ignore[index]
 )
-
-
-def _first_line(message: str) -> str:
-    return message.strip().splitlines()[0][:200]

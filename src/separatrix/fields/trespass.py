@@ -1,80 +1,141 @@
-"""What a loss must not do: use raw tensors of the players from outside, or change the parameters in its forward."""
+"""What a loss must not do: use raw tensors of the players from outside, or change the parameters in its forward.
+
+And what it may do but has to be told about: draw from a distribution that its players move.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
+from torch.overrides import TorchFunctionMode
 
 from separatrix.errors import InputError
 
 if TYPE_CHECKING:
     from separatrix.fields.game import Game
 
+# Draws whose probabilities are arguments and whose result is not differentiable in them.
+SAMPLERS = frozenset({"multinomial", "bernoulli", "bernoulli_", "poisson", "binomial"})
 
-def forbid_raw_tensors(game: Game, losses: Iterable[Tensor]) -> None:
-    """Raise where the graph of the losses reaches a player's own parameter instead of its copy.
 
-    A tensor captured before the evaluation (``w = G.weight`` outside the losses) is a constant to the field: its part
-    of the gradient would be missing without a word.
+class Watch(TorchFunctionMode):
+    """Sees every torch call of one evaluation, and every tensor that goes into it.
+
+    A tensor captured before the evaluation (``w = G.weight`` outside the losses, with or without ``detach``) is a
+    constant to the field: its part of the gradient would be missing without a word. It is known by its memory, where
+    nothing that belongs to the evaluation lies. Draws are known by what they were computed from, through ``no_grad``
+    and ``detach``.
+
+    Args:
+        game: the game whose losses run.
+        leaves: the tensors that stand for its parameters in this evaluation.
+
+    Attributes:
+        sampled: names of samplers whose probabilities depend on the leaves.
+    """
+
+    def __init__(self, game: Game, leaves: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.memory = game.memory
+        self.sampled: set[str] = set()
+        # By identity; the tensors are kept so that no identity is used twice.
+        self._moved_by_players = {id(leaf): leaf for leaf in leaves}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        inputs = list(_tensors((args, kwargs or {})))
+        result = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") == "__get__":  # .shape, .grad_fn, .data ...: nothing is computed
+            inputs = inputs if isinstance(result, Tensor) else []
+        for tensor in inputs:
+            name = self.memory.owner(tensor)
+            if name is not None:
+                raise InputError(captured(name))
+        if any(id(t) in self._moved_by_players for t in inputs):
+            self._moved_by_players.update((id(t), t) for t in _tensors(result))
+            if getattr(func, "__name__", "") in SAMPLERS:
+                self.sampled.add(func.__name__)
+        return result
+
+
+def captured(name: str) -> str:
+    """What to say about a raw tensor."""
+    return (
+        f"the losses use the tensor {name} captured from outside, so its gradient is lost; inside the losses "
+        "reach it through the models given to them (models['...'].weight), or through the module itself; a constant that "
+        "was copied from it must be a .clone()."
+    )
+
+
+def _tensors(nest: Any) -> Iterator[Tensor]:
+    if isinstance(nest, Tensor):
+        yield nest
+    elif isinstance(nest, (list, tuple)):
+        for part in nest:
+            yield from _tensors(part)
+    elif isinstance(nest, Mapping):
+        for part in nest.values():
+            yield from _tensors(part)
+
+
+def inspect_graph(game: Game, losses: Iterable[Tensor]) -> set[str]:
+    """The names of the custom autograd functions in the graph of the losses.
 
     Raises:
-        InputError: names the tensor.
+        InputError: the graph reaches a player's own parameter instead of its copy; this backs :class:`Watch` where torch
+            calls do not pass through Python.
     """
-    own = {id(p): e.name for p, e in zip(game.parameters, game.space.entries, strict=True)}
-    storages = {p.data_ptr(): e.name for p, e in zip(game.parameters, game.space.entries, strict=True) if p.numel()}
-    for tensor in graph_leaves(losses):
-        name = own.get(id(tensor)) or storages.get(tensor.data_ptr())
-        if name is not None:
-            raise InputError(
-                f"the losses use the tensor {name} captured from outside, so its gradient is lost; inside the losses "
-                "reach it through the models given to them (models['...'].weight), or through the module itself."
-            )
-
-
-def graph_leaves(outputs: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The tensors that an autograd graph accumulates into."""
-    pending = [t.grad_fn for t in outputs if t.grad_fn is not None]
+    custom = set()
+    pending: list[Any] = [t.grad_fn for t in losses if t.grad_fn is not None]
     seen = set(pending)
     while pending:
         node = pending.pop()
-        variable = getattr(node, "variable", None)
-        if isinstance(variable, Tensor):
-            yield variable
+        if isinstance(node, BackwardCFunction):
+            custom.add(type(node).__name__.removesuffix("Backward"))
+        leaf = getattr(node, "variable", None)  # what a node of accumulation accumulates into
+        name = game.memory.owner(leaf) if isinstance(leaf, Tensor) else None
+        if name is not None:
+            raise InputError(captured(name))
         for following, _ in node.next_functions:
             if following is not None and following not in seen:
                 seen.add(following)
                 pending.append(following)
+    return custom
 
 
 @contextmanager
-def forbid_self_changing(game: Game, leaves: Sequence[Tensor], *, active: bool) -> Iterator[None]:
-    """Raise where the losses' forward changes a parameter in place.
+def forbid_self_changing(game: Game, leaves: Sequence[Tensor]) -> Iterator[None]:
+    """Raise where the losses' forward changes a parameter in place; the user's own gets its value back.
 
     Raises:
         InputError: names the parameter.
     """
-    before = [leaf.detach().clone() for leaf in leaves] if active else []
-    own = [p.detach().clone() for p in game.parameters] if active else []
-    yield
-    for leaf, old, parameter, kept, entry in zip(
-        leaves if active else (),
-        before,
-        game.parameters if active else (),
-        own,
-        game.space.entries if active else (),
-        strict=True,
-    ):
-        changed = not torch.equal(leaf.detach(), old)
-        if not torch.equal(parameter.detach(), kept):
-            with torch.no_grad():
-                parameter.copy_(kept)
-            changed = True
-        if changed and not bool(torch.isnan(old).any()):
-            raise InputError(
-                f"the losses change the parameter {entry.name} in their forward pass; move that (weight clipping, an "
-                "optimiser step, an in-place update) out of the losses, or make the state a buffer."
-            )
+    before = [leaf.detach().clone() for leaf in leaves]
+    own = [p.detach().clone() for p in game.parameters]
+    changed: list[str] = []
+    try:
+        yield
+    finally:
+        for parameter, kept, entry in zip(game.parameters, own, game.space.entries, strict=True):
+            if not _same(parameter, kept):
+                with torch.no_grad():
+                    parameter.copy_(kept)
+                changed.append(entry.name)
+    for leaf, old, entry in zip(leaves, before, game.space.entries, strict=True):
+        if not _same(leaf, old):
+            changed.append(entry.name)
+    if changed:
+        raise InputError(
+            f"the losses change the parameter {changed[0]} in their forward pass; move that (weight clipping, an "
+            "optimiser step, an in-place update) out of the losses, or make the state a buffer."
+        )
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a.detach().nan_to_num(), b.detach().nan_to_num())

@@ -1,0 +1,49 @@
+"""Every module class: products agree with differences of the field, and nothing of the modules changes."""
+
+import pytest
+import torch
+from field_oracle import assert_products_are_right, differences
+from module_cases import KINKED, SMOOTH, Then, against_a_critic, tokens
+from torch import nn
+
+from untouched import untouched
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_the_jacobian_of_a_smooth_module_agrees_with_differences(name):
+    field = against_a_critic(*SMOOTH[name], torch.float64)
+    with untouched(*field.game.models.values()):
+        assert assert_products_are_right(field).findings == []
+
+
+@pytest.mark.parametrize("name", KINKED)
+def test_the_jacobian_of_a_kinked_module_agrees_with_differences_at_tiny_steps(name):
+    field = against_a_critic(*KINKED[name], torch.float64)
+    with untouched(*field.game.models.values()):
+        assert_products_are_right(field, step=1e-7, tolerance=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name", ["Tanh", "BatchNorm, running statistics", "LSTM", "causal attention", "svdvals", "PReLU"]
+)
+def test_in_float32_the_jacobian_is_that_of_float64_to_rounding(name):
+    field = against_a_critic(*(SMOOTH | KINKED)[name], torch.float32)
+    u = torch.randn(field.space.n, generator=torch.Generator().manual_seed(1))
+    J, exact = field.jacobian(), field.with_dtype(torch.float64).jacobian()
+    assert J.findings == []
+    for found, expected in ((J @ u, exact @ u.double()), (J.T @ u, exact.T @ u.double())):
+        torch.testing.assert_close(found.double(), expected, rtol=0, atol=3e-4 * float(expected.norm()))
+
+
+def test_a_padding_row_is_left_out_with_a_finding():
+    def make():
+        return Then(nn.Embedding(7, 3, padding_idx=0), nn.Tanh())
+
+    field = against_a_critic(make, tokens, torch.float64)
+    J = field.jacobian()
+    assert [f.split(":")[0] for f in J.findings] == ["padding"]
+    assert "row 0 of G.modules_.0.weight" in J.findings[0]
+    z = torch.randn(field.space.n, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z[:3] = 0  # the padding row
+    torch.testing.assert_close(J @ z, differences(field, z), rtol=1e-7, atol=1e-9)
+    assert not (J.T @ z)[:3].any()
