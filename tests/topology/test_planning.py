@@ -1,11 +1,15 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from separatrix.errors import InputError
 from separatrix.topology import CubicalComplex, World, cancel, lower_star_gradient, plan_routes, pull_taut
 from separatrix.topology.planning import sample
+from separatrix.topology.skeleton import draw_skeleton, simple_routes
 
 THREE_DISCS = World((-1.0, -1.0), (1.0, 1.0), ((0.0, 0.0), (0.0, 0.75), (0.0, -0.75)), (0.3, 0.2, 0.2))
 START, GOAL = (-0.9, 0.0), (0.9, 0.0)
@@ -89,7 +93,7 @@ def test_an_empty_box_has_one_room_and_one_class():
     found = plan_routes(
         World((0.0, 0.0), (2.0, 1.0), (), ()), (0.2, 0.5), (1.8, 0.5), resolution=41, min_persistence=0.1
     )
-    assert found.betti_numbers == (1,)
+    assert found.betti_numbers == (1, 0)
     (route,) = found.routes
     assert (route.homotopy_class, route.clearance) == ((), math.inf)
     assert route.shortest.length == pytest.approx(1.6, abs=1e-12)
@@ -136,6 +140,51 @@ def test_a_taut_path_may_pass_a_disc_on_either_side_and_wind_between_two():
     arc = 0.3 * (math.asin(0.3) + math.asin(0.6))
     assert found.exact
     assert found.length == pytest.approx(2 * outer + inner + 2 * arc, abs=1e-12)
+
+
+def test_a_band_that_slips_over_a_tiny_disc_is_not_passed_off_as_the_shortest_path():
+    world = World((-1.0, -1.0), (1.0, 1.0), ((0.0, 0.0),), (0.003,))
+    detour = torch.tensor([[-0.9, -0.3], [0.0, 0.8], [0.9, -0.3]], dtype=torch.float64)
+    found = pull_taut(world, detour)
+    assert world.homotopy_class(found.points) == world.homotopy_class(detour)
+    shortest = 2 * math.hypot(0.9, 0.3)
+    assert shortest <= found.length <= 2 * math.hypot(0.9, 1.1) + 1e-12
+    assert found.exact == (found.length < shortest + 0.01)
+
+
+def test_routes_on_a_graph_meet_no_vertex_twice_and_skip_dead_ends():
+    graph = {0: {1}, 1: {0, 2, 3}, 2: {1, 4, 5}, 3: {1, 4}, 4: {2, 3}, 5: {2, 6}, 6: {5}}
+    found = [route for route in simple_routes(graph, 0, 4) if route is not None]
+    assert found == [[0, 1, 2, 4], [0, 1, 3, 4]]
+    assert [route for route in simple_routes(graph, 3, 3) if route is not None] == [[3]]
+    assert graph[5] == {2, 6}
+
+
+def test_the_skeleton_joins_critical_edges_to_minima():
+    gradient = lower_star_gradient(CubicalComplex((5,)), torch.tensor([0.0, 2.0, 1.0, 3.0, 0.5]))
+    (ridge,) = cancel(gradient, min_persistence=1.2).gradient.critical(1).tolist()
+    graph = draw_skeleton(cancel(gradient, min_persistence=1.2).gradient, [ridge], [])
+    assert graph == {0: {2}, 2: {0, 4}, 4: {2, 6}, 6: {4, 8}, 8: {6}}
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=8, deadline=None)
+def test_random_worlds_have_the_homology_of_their_holes_and_one_taut_path_per_class(seed):
+    rng = np.random.default_rng(seed)
+    discs: list[tuple[float, float, float]] = []
+    while len(discs) < 4:
+        x, y, radius = *rng.uniform(-0.55, 0.55, 2), rng.uniform(0.08, 0.15)
+        if all(math.hypot(x - a, y - b) > radius + r + 0.1 for a, b, r in discs):
+            discs.append((x, y, radius))
+    world = World((-1.0, -1.0), (1.0, 1.0), tuple((x, y) for x, y, _ in discs), tuple(r for *_, r in discs))
+    found = plan_routes(world, (-0.9, 0.0), (0.9, 0.0), resolution=61)
+    assert found.betti_numbers == (1, 4)
+    assert len({route.homotopy_class for route in found.routes}) == len(found.routes) >= 5
+    for route in found.routes:
+        assert world.homotopy_class(route.path) == route.homotopy_class
+        assert world.homotopy_class(route.shortest.points) == route.homotopy_class
+        assert route.shortest.exact
+        assert 1.8 - 1e-12 <= route.shortest.length <= float(route.path.diff(dim=0).norm(dim=1).sum())
 
 
 def test_a_budget_of_routes_is_reported_as_incomplete():

@@ -81,6 +81,8 @@ class Filtration:
 
 def rank_of_values(values: Tensor) -> Tensor:
     """``(vertices,)``: each entry's place in the order by value, then flat index; refuses NaN and infinity."""
+    if values.device.type != "cpu":
+        raise InputError(f"values must be on the CPU, got {values.device}; pass values.cpu(), gradients follow.")
     flat = values.detach().flatten()
     if flat.is_complex():
         raise InputError(f"values must be real, got {flat.dtype}; take .real or .abs().")

@@ -22,6 +22,7 @@ class Persistence:
         deaths: the same; infinity for classes that stay.
         birth_cells: ``(classes,)`` int64, the critical cell that creates the class.
         death_cells: ``(classes,)`` int64, the critical cell that fills it in, -1 if none does.
+        dimension: that of the whole complex.
     """
 
     dims: Tensor
@@ -29,6 +30,7 @@ class Persistence:
     deaths: Tensor
     birth_cells: Tensor
     death_cells: Tensor
+    dimension: int
 
     @property
     def lengths(self) -> Tensor:
@@ -41,10 +43,9 @@ class Persistence:
         return torch.stack([self.births[kept], self.deaths[kept]], dim=1)
 
     def betti_numbers(self, level: float) -> tuple[int, ...]:
-        """Betti numbers over GF(2) of the sublevel set ``{f <= level}``."""
+        """``(b_0, ..., b_d)`` over GF(2) of the sublevel set ``{f <= level}``."""
         alive = (self.births.detach() <= level) & (level < self.deaths.detach())
-        top = int(self.dims.max()) if len(self.dims) else -1
-        return tuple(int(count) for count in torch.bincount(self.dims[alive], minlength=top + 1))
+        return tuple(int(count) for count in torch.bincount(self.dims[alive], minlength=self.dimension + 1))
 
 
 def persistence(gradient: DiscreteGradient) -> Persistence:
@@ -78,4 +79,5 @@ def persistence(gradient: DiscreteGradient) -> Persistence:
     deaths = filtration.of(morse.cells[killers]).to(births.dtype)
     deaths = torch.where(lasting, torch.full_like(deaths, torch.inf), deaths)
     death_cells = torch.where(lasting, -1, morse.cells[killers])
-    return Persistence(morse.complex.dims[creators], births, deaths, morse.cells[creators], death_cells)
+    dims, birth_cells = morse.complex.dims[creators], morse.cells[creators]
+    return Persistence(dims, births, deaths, birth_cells, death_cells, gradient.complex.dimension)

@@ -1,11 +1,14 @@
 """Motion planning by discrete Morse theory: rooms, passages between them, and one route for each homotopy class.
 
 The field descends minus the clearance. Its minima are the middles of rooms, its critical edges the narrowest places
-of passages, and the V-paths from a critical edge lead to the two rooms it joins.
+of passages, and the V-paths from a critical edge lead to the two rooms it joins. The union of these V-paths is a
+graph in the plane; its routes that never meet themselves stand for the homotopy classes.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,8 +20,11 @@ from separatrix.topology.gradient import DiscreteGradient
 from separatrix.topology.lower_stars import lower_star_gradient
 from separatrix.topology.manifolds import v_paths
 from separatrix.topology.persistence import persistence
+from separatrix.topology.skeleton import draw_skeleton, simple_routes
 from separatrix.topology.taut import TautPath, pull_taut
 from separatrix.topology.worlds import World
+
+MOST_STEPS = 2_000_000  # of the search for routes
 
 __all__ = ["Passage", "Plan", "Route", "plan_routes"]
 
@@ -44,7 +50,7 @@ class Route:
 
     Args:
         passages: positions in ``Plan.passages``, in order.
-        clearance: that of the narrowest passage, infinity if start and goal share a room.
+        clearance: that of the narrowest passage, infinity if the route crosses none.
         homotopy_class: the reduced word of :meth:`World.homotopy_class`.
         path: ``(k, 2)`` the route through the middles of rooms and passages, on the grid.
         shortest: the shortest path of the class (which may have less clearance elsewhere).
@@ -64,9 +70,9 @@ class Plan:
     Args:
         rooms: ``(m, 2)`` the middles of the rooms.
         passages: the passages between them.
-        routes: one for each homotopy class without repeated rooms.
-        betti_numbers: of the free space on the grid.
-        complete: False if ``max_routes`` stopped the search; there are then more classes.
+        routes: one for each homotopy class found.
+        betti_numbers: ``(components, holes)`` of the free space on the grid.
+        complete: False if the search was stopped by ``max_routes`` or its own limit; there may then be more classes.
     """
 
     rooms: Tensor
@@ -85,7 +91,10 @@ def plan_routes(
     min_persistence: float | None = None,
     max_routes: int = 1000,
 ) -> Plan:
-    """All homotopy classes of simple routes, with the clearance of each and its shortest path.
+    """The homotopy classes of routes that never meet themselves, with the clearance of each and its shortest path.
+
+    There are infinitely many classes, as a path may wind round an obstacle at will. Those listed are the classes
+    of simple paths on the skeleton of V-paths from start, goal and all passages: each corridor is used once.
 
     Args:
         world: box and discs.
@@ -94,12 +103,12 @@ def plan_routes(
         resolution: grid points along the longer side. Corridors narrower than two spacings close.
         min_persistence: rooms shallower than this are merged; three grid spacings if None, because the
             medial axis on a grid is a staircase.
-        max_routes: stop after so many routes through the graph of rooms.
+        max_routes: stop after so many routes on the skeleton; several may be of one class.
 
     Raises:
         InputError: start or goal is not free, a hole contains no grid point, or a bound below its least value.
 
-    Cost: the gradient on ``resolution^2`` vertices, and some tenths of a second for the shortest path of each class.
+    Cost: the gradient on ``resolution^2`` vertices, and some 10 ms for the shortest path of each class.
     """
     for point, name in ((start, "start"), (goal, "goal")):
         world.require_free(point, name)
@@ -115,40 +124,59 @@ def plan_routes(
     wall = float(clearance.max()) * 10
     height = torch.where(clearance > 0, -clearance, wall - clearance).reshape(grid.shape)
     raw = lower_star_gradient(grid, height)
-    betti = persistence(raw).betti_numbers(wall / 2)
+    betti = persistence(raw).betti_numbers(wall / 2)[:2]
     threshold = 3 * spacing if min_persistence is None else min_persistence
     gradient = cancel(raw, min_persistence=threshold).gradient
 
     minima = gradient.critical(0)[gradient.critical_values(0) < 0]
-    room_of = {cell: number for number, cell in enumerate(minima.tolist())}
-    passages = find_passages(world, grid, points, gradient, room_of)
-    first, arrival = descend(world, grid, points, gradient, start)
-    last, departure = descend(world, grid, points, gradient, goal)
+    edges = gradient.critical(1)[gradient.critical_values(1) < 0]
+    passages = find_passages(world, grid, points, gradient, minima, edges)
+    first, last = (nearest_vertex(grid, points, clearance, point) for point in (start, goal))
+    graph = draw_skeleton(gradient, edges.tolist(), (first, last))
+    paths, complete = collect(simple_routes(graph, first, last), max_routes)
+    ends = torch.tensor([start, goal], dtype=torch.float64)
     routes: dict[tuple[int, ...], Route] = {}
-    complete = True
-    for number, (steps, pieces) in enumerate(simple_routes(passages, room_of[first], room_of[last])):
-        if number == max_routes:
-            complete = False
-            break
-        path = torch.cat([arrival, *pieces, departure.flip(0)])
+    for vertices in paths:
+        path = torch.cat([ends[:1], place(grid, points, torch.tensor(vertices)), ends[1:]])
         word = world.homotopy_class(path)
-        width = min((passages[step].clearance for step in steps), default=torch.inf)
+        steps = passages_on(vertices, grid, edges)
+        width = min((passages[step].clearance for step in steps), default=math.inf)
         if word not in routes or width > routes[word].clearance:
             routes[word] = Route(steps, width, word, path, pull_taut(world, path))
     ordered = sorted(routes.values(), key=lambda route: (-route.clearance, route.shortest.length))
     return Plan(place(grid, points, minima), passages, tuple(ordered), betti, complete)
 
 
+def collect(search: Iterator[list[int] | None], max_routes: int) -> tuple[list[list[int]], bool]:
+    """The routes that a search finds within its budget, and whether it came to its end."""
+    found: list[list[int]] = []
+    for step, path in enumerate(search):
+        if step == MOST_STEPS or (path is not None and len(found) == max_routes):
+            return found, False
+        if path is not None:
+            found.append(path)
+    return found, True
+
+
+def passages_on(vertices: list[int], grid: CubicalComplex, edges: Tensor) -> tuple[int, ...]:
+    """The positions, in a list of critical edges, of those that a path of vertices crosses, in order."""
+    number = {edge: position for position, edge in enumerate(edges.tolist())}
+    # On the doubled grid an edge lies in the middle of its ends.
+    crossed = ((one + other) // 2 for one, other in pairwise(vertices))
+    return tuple(number[edge] for edge in crossed if edge in number)
+
+
 def find_passages(
-    world: World, grid: CubicalComplex, points: Tensor, gradient: DiscreteGradient, room_of: dict[int, int]
+    world: World, grid: CubicalComplex, points: Tensor, gradient: DiscreteGradient, minima: Tensor, edges: Tensor
 ) -> tuple[Passage, ...]:
     """The passages at the critical edges in free space, each with the exact clearance of its gap.
 
     The grid's value is kept where the two nearest obstacles do not explain it to within one spacing.
     """
     spacing = float(points[1, 1] - points[0, 1])
+    room_of = {cell: number for number, cell in enumerate(minima.tolist())}
     passages: list[Passage] = []
-    for edge in gradient.critical(1)[gradient.critical_values(1) < 0].tolist():
+    for edge in edges.tolist():
         one, other = (path[1::2] for path in v_paths(gradient, edge).paths)
         path = place(grid, points, torch.cat([one.flip(0), other]))
         middle = path[len(one) - 1 : len(one) + 1].mean(dim=0)
@@ -174,36 +202,7 @@ def place(grid: CubicalComplex, points: Tensor, vertices: Tensor) -> Tensor:
     return points[torch.searchsorted(grid.vertices, vertices)]
 
 
-def descend(
-    world: World, grid: CubicalComplex, points: Tensor, gradient: DiscreteGradient, point: tuple[float, float]
-) -> tuple[int, Tensor]:
-    """The room of a point, as a critical vertex, and the way there."""
-    origin = torch.tensor([point], dtype=torch.float64)
-    free = world.clearance(points) > 0
-    distances = torch.where(free, (points - origin).norm(dim=1), torch.inf)
-    vertex = int(grid.vertices[int(distances.argmin())])
-    cells = [vertex]
-    while int(gradient.mate[vertex]) != vertex:
-        edge = int(gradient.mate[vertex])
-        vertex = 2 * edge - vertex  # the other end: cells along a row of the doubled grid are evenly numbered
-        cells.append(vertex)
-    return vertex, torch.cat([origin, place(grid, points, torch.tensor(cells))])
-
-
-def simple_routes(
-    passages: tuple[Passage, ...], start: int, goal: int
-) -> Iterator[tuple[tuple[int, ...], list[Tensor]]]:
-    """Routes from room to room that enter no room twice: their passages, and the paths in walking order."""
-    stack: list[tuple[int, tuple[int, ...], list[Tensor], frozenset[int]]] = [(start, (), [], frozenset([start]))]
-    while stack:
-        room, steps, paths, entered = stack.pop()
-        if room == goal:
-            yield steps, paths
-            continue
-        for number, passage in enumerate(passages):
-            for here, there, path in (
-                (*passage.rooms, passage.path),
-                (*passage.rooms[::-1], passage.path.flip(0)),
-            ):
-                if here == room and there not in entered:
-                    stack.append((there, (*steps, number), [*paths, path], entered | {there}))
+def nearest_vertex(grid: CubicalComplex, points: Tensor, clearance: Tensor, point: tuple[float, float]) -> int:
+    """The free grid vertex nearest to a point, as a cell."""
+    distances = (points - torch.tensor(point, dtype=torch.float64)).norm(dim=1)
+    return int(grid.vertices[int(torch.where(clearance > 0, distances, torch.inf).argmin())])

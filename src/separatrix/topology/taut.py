@@ -14,7 +14,8 @@ from separatrix.topology.worlds import World
 __all__ = ["TautPath", "pull_taut"]
 
 Floats = npt.NDArray[np.float64]
-LEVELS = (32, 64, 128, 256)  # segments of the band; each level starts from the one before
+LEVELS = (32, 64, 128, 256)  # segments of the band at least; each level starts from the one before
+MOST_SEGMENTS = 4096
 SWEEPS = 4000
 CONTACT = 1e-3  # band points this close to a disc, relative to its radius, rest on it
 
@@ -25,7 +26,7 @@ class TautPath:
 
     Args:
         points: ``(k, 2)`` float64, the path as a polygon.
-        length: its length; from tangents and arcs if ``exact``, else that of the polygon.
+        length: its length; from tangents and arcs if ``exact``, else that of the polygon, an upper bound.
         exact: whether the closed form was found, clear of all discs and in the same class.
     """
 
@@ -40,7 +41,7 @@ def pull_taut(world: World, path: Tensor) -> TautPath:
     A band of points is smoothed and pushed out of the discs until it rests; the discs it rests on and its turning
     directions determine the shortest path: common tangents, and arcs between them.
 
-    Cost: ``LEVELS`` times ``SWEEPS`` passes over the band, some tenths of a second.
+    Cost: ``LEVELS`` times ``SWEEPS`` passes over the band, some 10 ms.
     """
     from separatrix.topology.band import tighten
 
@@ -48,7 +49,9 @@ def pull_taut(world: World, path: Tensor) -> TautPath:
     radii = np.array(world.radii, dtype=np.float64)
     band = path.to(torch.float64).numpy()
     for segments in LEVELS:
-        band = tighten(resample(band, segments), centres, radii, SWEEPS)
+        # Segments shorter than half the smallest radius do not slip over a disc.
+        fine = math.ceil(2 * polygon_length(band) / radii.min()) if len(radii) else 0
+        band = tighten(resample(band, min(max(segments, fine), MOST_SEGMENTS)), centres, radii, SWEEPS)
     homotopy_class = world.homotopy_class(path)
     contacts = rests(band, centres, radii)
     exact = tangents_and_arcs(band[0], band[-1], centres, radii, contacts)
@@ -56,8 +59,15 @@ def pull_taut(world: World, path: Tensor) -> TautPath:
         points = torch.from_numpy(exact[0])
         if world.homotopy_class(points) == homotopy_class and is_clear(exact[0], centres, radii):
             return TautPath(points, exact[1], exact=True)
-    points = torch.from_numpy(band)
-    return TautPath(points, float(points.diff(dim=0).norm(dim=1).sum()), exact=False)
+    # A band coarser than a disc can slip over it; then nothing shorter than the given path is known.
+    kept = world.homotopy_class(torch.from_numpy(band)) == homotopy_class
+    points = torch.from_numpy(band) if kept else path.to(torch.float64)
+    return TautPath(points, polygon_length(points.numpy()), exact=False)
+
+
+def polygon_length(path: Floats) -> float:
+    """The length of a polygon ``(k, 2)``."""
+    return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
 
 
 def resample(path: Floats, segments: int) -> Floats:
