@@ -14,10 +14,12 @@ attracts where all eigenvalues have negative real part, and the rightmost one is
 ([-1.0, -1.0], [3.0, -3.0])
 """
 
-from separatrix.linalg.condition import condition_numbers
+from separatrix.linalg.condition import TwoSided, condition_numbers, two_sided_eigenvalues
+from separatrix.linalg.deflation import Deflated
 from separatrix.linalg.density import SpectralDensity, spectral_density
 from separatrix.linalg.eigen import Eigenvalues, eigenvalues
 from separatrix.linalg.estimate import Estimate
+from separatrix.linalg.exponential import ExponentialStep, rightmost_by_filter
 from separatrix.linalg.extremes import Extremes, extremes
 from separatrix.linalg.frobenius import FrobeniusParts, frobenius_parts
 from separatrix.linalg.gmres import fgmres, gmres, schur_preconditioner
@@ -36,6 +38,7 @@ from separatrix.linalg.operator import (
     Tagged,
     Transpose,
 )
+from separatrix.linalg.ordering import Near
 from separatrix.linalg.pseudospectrum import Pseudospectrum, inner_pseudospectrum, pseudospectrum
 from separatrix.linalg.scipy_adapter import to_scipy
 from separatrix.linalg.singular import SingularValues, singular_values
@@ -53,17 +56,20 @@ from separatrix.linalg.trace import (
 __all__ = [
     # operators
     "Block",
+    "Deflated",
     "Dense",
     "Diagonal",
     "DiagonalEstimate",
     # eigenvalues
     "Eigenvalues",
     "Estimate",
+    "ExponentialStep",
     "Extremes",
     "FrobeniusParts",
     "KrylovForm",
     "LinearOperator",
     "LowRank",
+    "Near",
     "NumericalRange",
     "Product",
     "Pseudospectrum",
@@ -76,6 +82,7 @@ __all__ = [
     "Sum",
     "Tagged",
     "Transpose",
+    "TwoSided",
     "Verdict",
     "cg",
     "condition_numbers",
@@ -92,6 +99,7 @@ __all__ = [
     "pseudospectrum",
     "randomised_svd",
     "range_finder",
+    "rightmost_by_filter",
     "schur_preconditioner",
     "singular_values",
     "spectral_density",
@@ -100,4 +108,5 @@ __all__ = [
     "trace_hutchinson",
     "trace_hutchpp",
     "trace_xtrace",
+    "two_sided_eigenvalues",
 ]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.linalg.eigen import Eigenvalues
+from separatrix.linalg._checks import check_count
+from separatrix.linalg._draw import as_generator
+from separatrix.linalg.eigen import DENSE_UP_TO, Eigenvalues, eigenvalues
+from separatrix.linalg.operator import LinearOperator
+from separatrix.linalg.ordering import Target
 
 
 def condition_numbers(right: Eigenvalues, left: Eigenvalues, *, apart: float = 1e-3) -> Tensor:
@@ -54,3 +60,69 @@ def condition_numbers(right: Eigenvalues, left: Eigenvalues, *, apart: float = 1
         cosines = torch.linalg.svdvals(torch.linalg.qr(z.T).Q.T @ torch.linalg.qr(x.T).Q)
         kappa[i] = 1 / max(float(cosines[-1]), torch.finfo(torch.float64).tiny)
     return kappa.clamp(min=1.0)
+
+
+@dataclass(frozen=True)
+class TwoSided:
+    """Right and left eigenpairs, and what ties them: see :func:`two_sided_eigenvalues`.
+
+    Attributes:
+        right: eigenvalues of ``A`` with right vectors.
+        left: eigenvalues of ``A.T``; their vectors are left vectors of ``A``.
+        condition: ``kappa`` of each right value, ``(k,)``.
+        errors: first-order error bars ``kappa * residual``, ``(k,)``.
+    """
+
+    right: Eigenvalues
+    left: Eigenvalues
+    condition: Tensor
+    errors: Tensor
+
+    def __str__(self) -> str:
+        rows = zip(self.right.values.tolist(), self.errors.tolist(), self.condition.tolist(), strict=True)
+        lines = [f"{'#':>3} {'real':>14} {'imag':>14} {'error':>10} {'condition':>10}"]
+        for i, (lam, error, kappa) in enumerate(rows):
+            lines.append(f"{i + 1:>3} {lam.real:>14.6g} {lam.imag:>14.6g} {error:>10.1e} {kappa:>10.3g}")
+        return "\n".join([*lines, self.right.status, self.left.status])
+
+
+def two_sided_eigenvalues(
+    operator: LinearOperator,
+    k: int = 6,
+    *,
+    target: Target = "rightmost",
+    max_products: int = 3000,
+    tol: float = 1e-6,
+    seed: int | torch.Generator = 0,
+    dense_up_to: int = DENSE_UP_TO,
+) -> TwoSided:
+    """The wanted eigenvalues from both sides, independently, with condition numbers and error bars.
+
+    Args:
+        operator: square, ``(n, n)``, with both products.
+        k: how many.
+        target: as for :func:`eigenvalues`.
+        max_products: of ``A`` and ``A.T`` together.
+        tol: relative residual on each side.
+        seed: of both starts.
+        dense_up_to: the largest n whose matrix is formed.
+
+    Cost: two calls of :func:`eigenvalues`, one with ``A``, one with ``A.T``.
+    """
+    check_count("max_products", max_products, least=2)
+    generator = as_generator(seed)
+    right, left = (
+        eigenvalues(
+            side,
+            k,
+            target=target,
+            max_products=max_products // 2,
+            tol=tol,
+            seed=generator,
+            dense_up_to=dense_up_to,
+        )
+        for side in (operator, operator.T)
+    )
+    kappa = condition_numbers(right, left)
+    errors = torch.where(right.residuals > 0, kappa * right.residuals, 0.0)
+    return TwoSided(right, left, kappa, errors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,16 +11,20 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.linalg._checks import check_count, check_finite, check_positive, check_square
 from separatrix.linalg._draw import as_generator, normal, seed_number
+from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
+from separatrix.linalg.harmonic import harmonic_pairs, harmonic_restart
 from separatrix.linalg.krylov_schur import KrylovForm, krylov_schur
 from separatrix.linalg.operator import LinearOperator
-from separatrix.linalg.ordering import Target, as_key, select, target_name
+from separatrix.linalg.ordering import Near, Target, as_key, select, target_name
 from separatrix.linalg.projected import eigen_decomposition, kind_of
+from separatrix.linalg.second_look import look_again
 from separatrix.linalg.verify import verify
 
 DENSE_UP_TO = 2000
 DEFAULT_BUDGET = 3000
 BASIS_BYTES = 2**30
+LOOKS = 3
 METHODS = {"general": "krylov-schur", "symmetric": "lanczos", "skew": "skew-lanczos"}
 
 
@@ -87,6 +92,8 @@ def eigenvalues(
     start: Eigenvalues | Tensor | None = None,
     basis_size: int | None = None,
     dense_up_to: int = DENSE_UP_TO,
+    second_look: bool = False,
+    progress: bool | None = None,
 ) -> Eigenvalues:
     """The ``k`` most wanted eigenvalues of a square operator, with recomputed residuals.
 
@@ -108,6 +115,9 @@ def eigenvalues(
         start: an earlier result of a nearby operator, or a vector ``(n,)``, to begin from.
         basis_size: Krylov vectors held; by default ``max(2 k + 20, 80)`` or what fits a GiB.
         dense_up_to: the largest n whose matrix is formed.
+        second_look: search once more, orthogonal to what was found, and reopen the search where something
+            wanted more turns up. Up to twice the products; evidence of completeness, not proof.
+        progress: a line on stderr; None means only on a terminal.
 
     Returns:
         The values with residuals and flags.
@@ -143,6 +153,7 @@ def eigenvalues(
     reserve = min(k + 3, counted.budget or 0)
 
     form: KrylovForm | None = None
+    remark = ""
     if n <= dense_up_to and (max_products is None or n + reserve <= max_products):
         # Read through the operator itself: many have a cheaper way to their matrix than n counted products.
         matrix = check_finite(operator.to_dense(), f"the matrix of {operator!r}").to("cpu", torch.float64)
@@ -155,19 +166,31 @@ def eigenvalues(
         counted.budget = None
         settled, method = True, "dense"
     else:
-        m = _basis_size(operator, n, k, basis_size)
-        form = krylov_schur(
-            counted,
-            k=k,
-            key=key,
-            tol=tol,
-            start=begin,
-            basis_size=m,
-            generator=generator,
-            reserve=reserve,
-        )
-        values = form.values
-        x = _lift(form)
+        with progress_line(progress, f"{target_name(target)} eigenvalues") as report:
+            search = partial(
+                krylov_schur,
+                counted,
+                k=k,
+                key=key,
+                tol=tol,
+                basis_size=_basis_size(operator, n, k, basis_size),
+                generator=generator,
+                reserve=reserve,
+                on_check=report,
+            )
+            if isinstance(key, Near):
+                search.keywords["pairs"] = partial(harmonic_pairs, shift=key.shift)
+                search.keywords["restart"] = partial(harmonic_restart, shift=key.shift)
+            form = search(start=begin)
+            looks = LOOKS if second_look else 0
+            while looks > 0 and form.settled and counted.left - reserve > k:
+                allowed = int(min(counted.left - reserve, max(counted.spent, 50)))
+                look = look_again(counted, form, key, products=allowed, generator=generator)
+                remark, looks = f"; {look.sentence}", looks - 1
+                if look.newcomer is None or counted.left - reserve <= k:
+                    break
+                form = search(start=look.newcomer)
+        values, x = form.values, lift(form)
         scale = float(torch.linalg.matrix_norm(torch.from_numpy(form.projected), 2))
         settled, method = form.settled, METHODS[kind_of(operator)]
 
@@ -185,14 +208,24 @@ def eigenvalues(
         tolerance=tol,
         seed=seed_number(seed),
         noise=checked.noise,
-        status=_status(converged, k, target_name(target), method, counted.spent, settled, checked.noise),
+        status=status_of(converged, k, target_name(target), method, counted.spent, settled, checked.noise, remark),
         krylov=form,
     )
 
 
-def _status(converged: Tensor, k: int, target: str, method: str, spent: int, settled: bool, noise: float) -> str:
+def status_of(
+    converged: Tensor,
+    k: int,
+    target: str,
+    method: str,
+    spent: int,
+    settled: bool,
+    noise: float,
+    remark: str = "",
+) -> str:
+    """The sentence of an eigenvalue record."""
     done, found = int(converged.sum()), len(converged)
-    sentence = f"{done} of {found} {target} eigenvalues converged ({method}, {spent} products)"
+    sentence = f"{done} of {found} {target} eigenvalues converged ({method}, {spent} products){remark}"
     if found < k:
         return f"{sentence}; only {found} of k={k} reached: raise max_products."
     if done == found:
@@ -230,7 +263,7 @@ def _basis_size(operator: LinearOperator, n: int, k: int, asked: int | None) -> 
     return min(n, max(2 * k + 20, min(80, fits)))
 
 
-def _lift(form: KrylovForm) -> Tensor:
+def lift(form: KrylovForm) -> Tensor:
     """Ritz vectors, rows, from their coordinates."""
     basis = form.basis[: len(form.coordinates)]
     S = torch.from_numpy(form.coordinates).T

@@ -40,6 +40,9 @@ from separatrix.linalg.projected import (
 )
 
 CHECK_EVERY = 10
+STRIPE = 2**20
+Pairs = Callable[[Matrix, Key, int, Kind], tuple[Tensor, ComplexMatrix, Matrix]]
+Restart = Callable[[Tensor, Matrix, Key, Kind, int], int]
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def krylov_schur(
     generator: torch.Generator,
     reserve: int = 0,
     on_check: Callable[[int, float], None] | None = None,
+    pairs: Pairs | None = None,
+    restart: Restart | None = None,
 ) -> KrylovForm:
     """The ``k`` most wanted Ritz pairs of ``operator``, restarted until they settle or the budget is spent.
 
@@ -89,10 +94,13 @@ def krylov_schur(
         basis_size: ``m``, the most vectors held, at least ``k + 2`` where n allows.
         generator: source of the vectors that continue after a breakdown.
         reserve: products to be left for whoever verifies.
-        on_check: called with the products spent and the worst wanted estimate.
+        on_check: called with the products spent and the worst estimate over what is allowed.
+        pairs: how eigenpairs are extracted from ``[B; b]``; Ritz pairs by default.
+        restart: how a full decomposition is shrunk; to leading Schur vectors by default.
 
     Cost: products until settled, ``O(n m)`` memory, ``O(n m)`` work per product.
     """
+    pairs, restart = pairs or ritz_pairs, restart or thick_restart
     n = operator.shape[0]
     m, kind = min(basis_size, n), kind_of(operator)
     basis = torch.zeros(m + 1, n, dtype=operator.dtype, device=operator.device)
@@ -105,7 +113,7 @@ def krylov_schur(
         spent = operator.left - reserve <= 0
         if not (j == m or spent or (j % CHECK_EVERY == 0 and j > k)):
             continue
-        values, S, estimates = ritz_pairs(H[: j + 1, :j], key, k, kind)
+        values, S, estimates = pairs(H[: j + 1, :j], key, k, kind)
         scale = float(np.linalg.norm(H[: j + 1, :j], 2))
         floor = 10 * torch.finfo(operator.dtype).eps * scale
         allowed = np.maximum(tol * values.abs().numpy(), floor)
@@ -114,11 +122,9 @@ def krylov_schur(
             on_check(operator.spent, float(np.max(estimates / np.maximum(allowed, np.finfo(float).tiny))))
         if settled or spent or j == n:
             rows = j if H[j, :j].any() == 0 else j + 1
-            return KrylovForm(
-                basis[:rows].clone(), H[: j + 1, :j].copy(), values, S, estimates, restarts, settled or j == n
-            )
+            return KrylovForm(basis[:rows], H[: j + 1, :j].copy(), values, S, estimates, restarts, settled or j == n)
         if j == m:
-            j = restart(basis, H, key, kind, len(values), scale)
+            j = restart(basis, H, key, kind, len(values))
             restarts += 1
 
 
@@ -147,9 +153,17 @@ def expand(operator: LinearOperator, basis: Tensor, H: Matrix, j: int, generator
 def orthogonalise(w: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
     """``w`` freed of the orthonormal rows ``held``, and its coefficients on them; Gram-Schmidt, twice."""
     h = held @ w
-    w = w - held.T @ h
+    w = torch.addmv(w, held.T, h, alpha=-1)
     correction = held @ w
-    return w - held.T @ correction, h + correction
+    return torch.addmv(w, held.T, correction, alpha=-1), h + correction
+
+
+def turn_rows(basis: Tensor, Z: Matrix) -> None:
+    """``basis[:p] = Z.T @ basis[:m]`` for ``Z`` of ``(m, p)``, in place, a stripe of columns at a time."""
+    m, p = Z.shape
+    turn = torch.from_numpy(np.ascontiguousarray(Z.T)).to(basis)
+    for stripe in torch.split(basis, STRIPE, dim=1):
+        stripe[:p] = turn @ stripe[:m]
 
 
 def ritz_pairs(H: Matrix, key: Key, k: int, kind: Kind) -> tuple[Tensor, ComplexMatrix, Matrix]:
@@ -161,19 +175,25 @@ def ritz_pairs(H: Matrix, key: Key, k: int, kind: Kind) -> tuple[Tensor, Complex
     return values[chosen], S, np.abs(H[-1] @ S)
 
 
-def restart(basis: Tensor, H: Matrix, key: Key, kind: Kind, wanted: int, scale: float) -> int:
+def thick_restart(basis: Tensor, H: Matrix, key: Key, kind: Kind, wanted: int) -> int:
     """Shrink the full decomposition to its leading ``p`` Schur vectors, in place; returns ``p``."""
     m = H.shape[1]
     T, Z = ordered_schur(H[:m], key, kind)
-    p: int = min(wanted + (m - wanted) // 2, m - 1)
-    if T[p, p - 1] != 0:
-        p = p + 1 if p + 1 < m else p - 1
+    p = rows_to_keep(T, wanted)
     spike = H[m] @ Z[:, :p]
-    spike[np.abs(spike) <= np.finfo(np.float64).eps * scale] = 0.0
-    turn = torch.from_numpy(np.ascontiguousarray(Z[:, :p].T)).to(basis)
-    basis[:p] = turn @ basis[:m]
+    spike[np.abs(spike) <= np.finfo(np.float64).eps * float(np.linalg.norm(T))] = 0.0
+    turn_rows(basis, Z[:, :p])
     basis[p] = basis[m]
     H[:] = 0.0
     H[:p, :p] = T[:p, :p]
     H[p, :p] = spike
+    return p
+
+
+def rows_to_keep(T: Matrix, wanted: int) -> int:
+    """Half of what is unwanted stays too, which keeps the convergence superlinear; pairs stay whole."""
+    m = len(T)
+    p: int = min(wanted + (m - wanted) // 2, m - 1)
+    if T[p, p - 1] != 0:
+        p = p + 1 if p + 1 < m else p - 1
     return p

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,6 +19,19 @@ TARGETS: dict[str, Key] = {
     "largest": lambda lam: lam.abs(),
     "rotation": lambda lam: lam.imag.abs(),
 }
+
+
+@dataclass(frozen=True)
+class Near:
+    """Eigenvalues nearest to a real ``shift`` are wanted most; Krylov searches extract them harmonically."""
+
+    shift: float
+
+    def __call__(self, lam: Tensor) -> Tensor:
+        return -(lam - self.shift).abs()
+
+    def __str__(self) -> str:
+        return f"near {self.shift:g}"
 
 
 def as_key(target: Target) -> Key:
@@ -46,7 +60,9 @@ def as_key(target: Target) -> Key:
 
 
 def target_name(target: Target) -> str:
-    return target if isinstance(target, str) else getattr(target, "__name__", "key")
+    if isinstance(target, str | Near):
+        return str(target)
+    return getattr(target, "__name__", "key")
 
 
 def select(values: Tensor, key: Key, k: int) -> list[int]:

@@ -220,7 +220,7 @@ def _krylov(
 ) -> _Evidence:
     """The rightmost eigenvalues from both sides, a third of the budget each, and a third for the bound on S."""
     share = max_products // 3
-    found = eigenvalues(operator, k, tol=tol, seed=generator, max_products=share, dense_up_to=0)
+    found = eigenvalues(operator, k, tol=tol, seed=generator, max_products=share, dense_up_to=0, second_look=True)
     products, kappa, price = found.products, torch.ones(len(found), dtype=torch.float64), 1
     if kind_of(operator) == "general":
         left = eigenvalues(operator.T, k, tol=tol, seed=generator, max_products=share, dense_up_to=0)

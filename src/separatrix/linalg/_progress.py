@@ -1,0 +1,30 @@
+"""A line on stderr that says how far a long solve has come; none where nobody is watching."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def progress_line(progress: bool | None, what: str) -> Iterator[Callable[[int, float], None] | None]:
+    """Yields ``report(products, excess)``, or None where the line is off; clears the line at the end.
+
+    Args:
+        progress: True, False, or None for "only on a terminal".
+        what: first words of the line.
+    """
+    if not (sys.stderr.isatty() if progress is None else progress):
+        yield None
+        return
+
+    def report(products: int, excess: float) -> None:
+        sys.stderr.write(f"\r{what}: {products} products, error {max(excess, 1.0):.1e} times the tolerance\033[K")
+        sys.stderr.flush()
+
+    try:
+        yield report
+    finally:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
