@@ -7,6 +7,7 @@ gives the linear map of one period of the method that is really running.
 
 from separatrix.dynamics import optim
 from separatrix.dynamics.bases import SGD, Adam, AdamW, Base, Frozen, RMSprop
+from separatrix.dynamics.comparing import Comparison, Observed, Spread, compare
 from separatrix.dynamics.convert import base_of, bases_of, torch_state_dict
 from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.live_step import Step
@@ -16,6 +17,7 @@ from separatrix.dynamics.problem import Fact, Problem
 from separatrix.dynamics.run import Replay, Run
 from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
 from separatrix.dynamics.snapshot import Snapshot
+from separatrix.dynamics.training import Training, train
 from separatrix.dynamics.transforms import Consensus, Transform, TransformedField
 from separatrix.dynamics.update_map import UpdateMap
 from separatrix.dynamics.wrapped import WrappedBase
@@ -26,6 +28,7 @@ __all__ = [
     "AdamW",
     "Alternating",
     "Base",
+    "Comparison",
     "Consensus",
     "Extragradient",
     "Fact",
@@ -33,6 +36,7 @@ __all__ = [
     "GameOptimizer",
     "Method",
     "Mode",
+    "Observed",
     "Problem",
     "RMSprop",
     "Replay",
@@ -40,14 +44,18 @@ __all__ = [
     "Scheme",
     "Simultaneous",
     "Snapshot",
+    "Spread",
     "Step",
+    "Training",
     "Transform",
     "TransformedField",
     "UpdateMap",
     "WrappedBase",
     "base_of",
     "bases_of",
+    "compare",
     "optim",
     "simulate",
     "torch_state_dict",
+    "train",
 ]
