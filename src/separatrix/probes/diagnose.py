@@ -19,6 +19,7 @@ from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field, GameField
 from separatrix.probes import findings as judge
 from separatrix.probes.eigenplane import eigenplane
+from separatrix.probes.forecast import forecast, forecast_section
 from separatrix.probes.horizon import horizon
 from separatrix.probes.interplay import interplay
 from separatrix.probes.leading import leading
@@ -37,7 +38,7 @@ T = TypeVar("T")
 class _Notebook:
     """The sections, findings, notes and costs as they come in."""
 
-    field: Field
+    subject: Field
     budget: float | None
     progress: Callable[[str], None]
     sections: dict[str, Any] = field(default_factory=dict)
@@ -54,14 +55,14 @@ class _Notebook:
             self.notes.append(f"{part}: left out, the budget of {self.budget:g} gradients is spent.")
             return None
         self.progress(part)
-        before, start = self.field.gradients, time.process_time()
+        before, start = self.subject.gradients, time.process_time()
         try:
             return measure()
         except ComputationError as error:
             self.notes.append(f"{part}: {error}")
             return None
         finally:
-            gradients, seconds = self.field.gradients - before, time.process_time() - start
+            gradients, seconds = self.subject.gradients - before, time.process_time() - start
             self.costs.append({"part": part, "gradients": gradients, "seconds": seconds})
 
 
@@ -167,21 +168,20 @@ def _measure_spectrum(
         small = book.take("stability", lambda: reduce(setting.operator, space, modes))
         if small is not None:
             gradients = setting.method.gradients(setting.field)
-            rows = stab.outlooks(small, frozen, scheme, setting.seen, gradients)
-            book.sections["stability"] = stab.section(rows)
-            signature = book.take("signature", lambda: sign.signature(setting, modes, small, seed=seed))
-        players_modes = {p: b.mode for p, b in frozen.items()}
-        sharpness = book.take(
-            "sharpness", lambda: sharp.sharpness(setting.operator, space, players_modes, modes, seed=seed)
-        )
-        if sharpness is not None:
-            book.sections["sharpness"] = sharp.section(sharpness)
-            book.findings += judge.limit_findings(sharpness, remaining)
-    book.sections["spectrum"] = verdict_section(modes, setting, signature)
-    if signature is not None:
-        rotation = judge.rotation_findings(signature, remaining)
-        book.findings += rotation + judge.growth_findings(signature, remaining)
-        book.sections["signature"] = sign.section(signature, setting, sign.sentence(signature, remaining))
+            rows = outlooks(small, frozen, scheme, setting.seen, gradients)
+            book.sections["stability"] = stability_section(rows)
+            measured = book.take("signature", lambda: signature(setting, modes, small, seed=seed))
+        momenta = {p: b.mode for p, b in frozen.items()}
+        curved = book.take("sharpness", lambda: sharpness(setting.operator, space, momenta, modes, seed=seed))
+        if curved is not None:
+            book.sections["sharpness"] = sharpness_section(curved)
+            book.findings += judge.limit_findings(curved, remaining)
+    book.sections["spectrum"] = verdict_section(modes, setting, measured)
+    if measured is not None:
+        rotation = judge.rotation_findings(measured, remaining)
+        book.findings += rotation + judge.growth_findings(measured, remaining)
+        sentence = signature_sentence(measured, remaining)
+        book.sections["signature"] = signature_section(measured, setting, sentence)
     if len(space.players) > 1 and not space.shared:
         acting = book.take("interplay", lambda: interplay(setting.operator, space, seed=seed))
         book.sections["interplay"] = None if acting is None else acting.section()
@@ -193,6 +193,10 @@ def _measure_spectrum(
         if trust is not None:
             book.sections["horizon"] = trust.section()
             book.findings += judge.horizon_findings(trust)
+            if measured is not None:
+                steps, signed = max(trust.steps, 1), measured
+                tried = book.take("forecast", lambda: forecast(setting, signed, steps=steps))
+                book.sections["forecast"] = None if tried is None else forecast_section(tried)
     if space.n > 1:
         plane = book.take("slice", lambda: eigenplane(setting, modes, path=path))
         book.sections["slice"] = None if plane is None else plane.section()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log
 
-from separatrix.probes.horizon import Horizon
+from separatrix.probes.horizon import THRESHOLD, Horizon
 from separatrix.probes.record import Finding
 from separatrix.probes.sharpness import Sharpness
 from separatrix.probes.signature import Signature
@@ -137,7 +137,7 @@ def horizon_findings(found: Horizon) -> list[Finding]:
             f"After a single step the Jacobian misses {error:.0%} of the field's change: the spectrum above speaks of smaller "
             "perturbations than the steps taken (usual for piecewise-linear networks and large steps).",
             error,
-            0.5,
+            THRESHOLD,
             "trust horizon, docs/findings.md",
             "Trust the best-response gains and the twins; compare with the smooth twin of the network.",
         )

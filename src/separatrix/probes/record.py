@@ -30,6 +30,7 @@ SECTIONS = {
     "sharpness": "rows (name, value, residual, limit, ratio): step times curvature against the limit of the base",
     "stability": "rows (method, safe_step, growth, gradients, limited_by, sentence)",
     "horizon": "steps, threshold, curve of (step, error)",
+    "forecast": "rows (multiplier, predicted and observed growth and angle, skill), steps, scale",
     "best_response": "rows (player, steps, gain_train, gain_held_out, stderr)",
     "slice": "x, y, u, v, path, labels, sentence",
     "samples": "images as rows of 0..255 integers, height, width",

@@ -37,6 +37,7 @@ class Signature:
         residuals: of the eigenvalues behind them (of ``h lambda`` or of the period map).
         converged: ``(q,)``.
         points: what is drawn: ``h lambda`` in the plane, else the multipliers.
+        vectors: left vectors of the period map in the optimiser's metric, rows ``(q, N)`` complex.
         table: multipliers over steps and momenta for the slider; disc only.
         model_gap: residual of the small model's multipliers on the real map; disc only.
     """
@@ -46,8 +47,14 @@ class Signature:
     residuals: Tensor
     converged: Tensor
     points: Tensor
+    vectors: Tensor
     table: dict[str, object] | None = None
     model_gap: float | None = None
+
+    def leading(self, most: int) -> list[int]:
+        """Indices of converged modes, one of each pair, largest multiplier first."""
+        kept = [i for i, m in enumerate(self.multipliers.tolist()) if m.imag >= 0 and bool(self.converged[i])]
+        return sorted(kept, key=lambda i: -self.growth(i))[:most]
 
     def growth(self, i: int) -> float:
         return float(self.multipliers[i].abs())
@@ -65,11 +72,13 @@ def has_region(scheme: Scheme, mode: Mode | None) -> bool:
     return isinstance(scheme, Simultaneous) or (isinstance(scheme, Extragradient) and mode.kind == "none")
 
 
-def plane_multiplier(scheme: Scheme, mode: Mode, z: complex) -> complex:
-    """The largest multiplier of a mode with ``h lambda = z``; for schemes with a region."""
+def plane_mode(scheme: Scheme, mode: Mode, z: complex) -> tuple[complex, list[complex]]:
+    """The largest multiplier of a mode with ``h lambda = z`` and its left vector on ``(x, buffer)``."""
     if isinstance(scheme, Extragradient):
-        return 1 + z + z * z
-    return complex(mode.multipliers(z)[0])
+        return 1 + z + z * z, [1.0 + 0j]
+    values, vectors = np.linalg.eig(mode.matrix(z).T)
+    largest = int(np.argmax(np.abs(values)))
+    return complex(values[largest]), [complex(c) for c in vectors[:, largest]]
 
 
 def signature(
@@ -85,20 +94,31 @@ def signature(
     scheme = setting.method.scheme
     if has_region(scheme, setting.mode):
         assert setting.mode is not None
-        found = [plane_multiplier(scheme, setting.mode, z) for z in modes.values.tolist()]
-        multipliers = torch.tensor(found, dtype=torch.complex128)
-        return Signature("plane", multipliers, modes.residuals, modes.converged, modes.values)
+        pairs = [plane_mode(scheme, setting.mode, z) for z in modes.values.tolist()]
+        multipliers = torch.tensor([m for m, _ in pairs], dtype=torch.complex128)
+        vectors = torch.stack(
+            [
+                torch.cat([weight * w for weight in weights])
+                for (_, weights), w in zip(pairs, modes.vectors, strict=True)
+            ]
+        )
+        return Signature("plane", multipliers, modes.residuals, modes.converged, modes.values, vectors)
     bases = unit_bases(setting.frozen)
     period = setting.update_map()
     table = slider_table(reduced, scheme, bases)
     if reduced.exact:
-        every = reduced.multipliers(scheme, bases)
-        none = torch.zeros(len(every), dtype=torch.float64)
-        return Signature("disc", every, none, none == 0, every, table, 0.0)
+        every, rows = torch.linalg.eig(reduced.period(scheme, bases).T)
+        order = every.abs().argsort(descending=True)
+        every, none = every[order], torch.zeros(len(every), dtype=torch.float64)
+        vectors = torch.stack([lift(rows[:, i], setting, reduced, bases) for i in order.tolist()])
+        return Signature("disc", every, none, none == 0, every, vectors, table, 0.0)
     predicted, lifted = lifted_modes(setting, reduced, scheme, bases)
     gap = max((residual_of(period, m, y) for m, y in zip(predicted, lifted, strict=True)), default=0.0)
     refined = refine(period, predicted, lifted, max_products=max_products, seed=seed)
-    return Signature("disc", refined.values, refined.residuals, refined.converged, refined.values, table, gap)
+    assert refined.vectors is not None
+    return Signature(
+        "disc", refined.values, refined.residuals, refined.converged, refined.values, refined.vectors, table, gap
+    )
 
 
 def refine(

@@ -1,0 +1,141 @@
+"""Forecast against fact: what the modes predict for a small difference, and what two real runs do with it.
+
+Two copies of the running method start at the point and a little beside it. The difference is read along the left vector
+``y`` of a multiplier ``m``: in the linear picture the amplitude ``y . d`` becomes ``m^T`` times itself after T steps,
+whatever the other modes do. Compared are the complex logarithms, growth and angle together. Skill is one minus the error
+over that of the forecast "nothing changes": 1 is perfect, 0 is useless.
+"""
+
+from __future__ import annotations
+
+import cmath
+from dataclasses import dataclass
+from itertools import pairwise
+from math import pi
+
+import torch
+from torch import Tensor
+
+from separatrix.dynamics.schemes import States
+from separatrix.probes.setting import Setting
+from separatrix.probes.signature import Signature
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One mode's forecast.
+
+    Attributes:
+        multiplier: of the mode.
+        steps: how many periods were made.
+        scale: length of the difference at the start, in step lengths.
+        predicted: ``T log m``, the angle not wrapped.
+        observed: ``log (a_T / a_0)``, the angle continued step by step.
+        skill: ``1 - |observed - predicted| / |observed|``.
+    """
+
+    multiplier: complex
+    steps: int
+    scale: float
+    predicted: complex
+    observed: complex
+
+    @property
+    def error(self) -> float:
+        """``|observed - predicted| / |predicted|``."""
+        return abs(self.observed - self.predicted) / abs(self.predicted) if self.predicted else float("inf")
+
+    @property
+    def skill(self) -> float:
+        return 1 - abs(self.observed - self.predicted) / abs(self.observed) if self.observed else 0.0
+
+
+def forecast(setting: Setting, found: Signature, *, steps: int, scale: float = 1.0, most: int = 4) -> list[Forecast]:
+    """Try the slowest-fading modes on the real method.
+
+    Args:
+        setting: with a method.
+        found: its signature, with vectors.
+        steps: periods to make; within the trust horizon if the answer is to mean something.
+        scale: length of the difference, in lengths of the method's first step; 1 is the scale that training itself
+            moves at, small values (1e-3) are the derivative.
+        most: how many modes, largest multipliers first.
+
+    Cost: ``steps`` periods for the reference and for each mode.
+    """
+    assert setting.method is not None
+    assert setting.states is not None
+    reference = _path(setting, setting.x, setting.states, steps)
+    length = float((_state(setting, *reference[1]) - _state(setting, *reference[0])).norm())
+    base = [_state(setting, x, states) for x, states in reference]
+    rows = []
+    for i in found.leading(most):
+        y, m = found.vectors[i], complex(found.multipliers[i])
+        direction = y[: setting.field.space.n].real
+        start = setting.x + setting.scale.sqrt() * direction * (scale * length / float(direction.norm()))
+        moved = [_state(setting, x, states) for x, states in _path(setting, start, setting.states, steps)]
+        amplitudes = [complex(y @ (b - a).to(y.dtype)) for a, b in zip(base, moved, strict=True)]
+        expected = cmath.log(m)
+        observed = sum((_log_near(b / a, expected) for a, b in pairwise(amplitudes)), 0j)
+        rows.append(Forecast(m, steps, scale, steps * expected, observed))
+    return rows
+
+
+def _log_near(ratio: complex, expected: complex) -> complex:
+    """The branch of ``log ratio`` whose angle lies nearest to the expected one."""
+    found = cmath.log(ratio)
+    turns = round((expected.imag - found.imag) / (2 * pi))
+    return found + 2j * pi * turns
+
+
+def _path(setting: Setting, x: Tensor, states: States, steps: int) -> list[tuple[Tensor, States]]:
+    assert setting.method is not None
+    path = [(x, states)]
+    for _ in range(steps):
+        path.append(setting.method.step(setting.field, *path[-1]))
+    return path
+
+
+def _state(setting: Setting, x: Tensor, states: States) -> Tensor:
+    """The point and the momenta in the optimiser's metric, laid out as the period map has them."""
+    assert setting.method is not None
+    assert setting.frozen is not None
+    space = setting.field.space
+    parts = [x / setting.scale.sqrt()]
+    bases = setting.method.bases_for(space.players)
+    for player in space.players:
+        if setting.frozen[player].mode.kind == "none":
+            continue
+        now = bases[player].frozen(states[player])
+        assert now is not None
+        scale = space.take(setting.scale, player)
+        buffer = torch.zeros_like(scale) if now.buffer is None else now.buffer
+        parts.append(buffer * (scale / now.scale) / scale.sqrt())
+    return torch.cat(parts)
+
+
+def forecast_section(rows: list[Forecast]) -> dict[str, object]:
+    """The record's section."""
+    if not rows:
+        return {"rows": [], "sentence": "No mode could be tried."}
+    worst = min(rows, key=lambda r: r.skill)
+    sentence = (
+        f"Tried on the real method over {rows[0].steps} steps with a difference of {rows[0].scale:g} step lengths: the modes' skill is "
+        f"{worst.skill:.2f} to {max(r.skill for r in rows):.2f} (1 is perfect, 0 is no better than 'nothing changes')."
+    )
+    return {
+        "rows": [
+            {
+                "multiplier": [r.multiplier.real, r.multiplier.imag],
+                "predicted_growth": r.predicted.real,
+                "observed_growth": r.observed.real,
+                "predicted_angle": r.predicted.imag,
+                "observed_angle": r.observed.imag,
+                "skill": r.skill,
+            }
+            for r in rows
+        ],
+        "steps": rows[0].steps,
+        "scale": rows[0].scale,
+        "sentence": sentence,
+    }
