@@ -16,8 +16,8 @@ import numpy.typing as npt
 from separatrix.errors import InputError
 from separatrix.topology.relu_complex import ReLUComplex
 from separatrix.topology.relu_exact import ExactVertex, ExactVertices
-from separatrix.topology.relu_forms import Signs
-from separatrix.topology.relu_locate import UNIT, Columns
+from separatrix.topology.relu_forms import Columns, Signs
+from separatrix.topology.relu_locate import UNIT
 from separatrix.topology.relu_program import Floats
 
 __all__ = ["EdgeSigns", "ExactLookup", "edge_signs", "generic_direction"]
@@ -80,7 +80,8 @@ def edge_signs(complex: ReLUComplex) -> EdgeSigns:
     finite = number[sub.edges] >= 0
     edges = np.where(finite[:, :1], sub.edges, sub.edges[:, ::-1])[finite.any(axis=1)]
     comparison = _Comparison(complex, edges, number[edges[:, 1]] < 0)
-    change, order = comparison.change(), comparison.order()
+    change = comparison.change()
+    order = comparison.order(change == 0)
     order = np.where(change != 0, change, order).astype(np.int8)
 
     tables = np.zeros((2, len(complex.finite), d, 2), dtype=np.int8)
@@ -128,11 +129,11 @@ class _Comparison:
         flat = self._structurally_flat(open_)
         signs[open_[flat]] = 0
         for e in open_[~flat]:
-            signs[e] = self._exact_sign(int(e), lambda vertex, part: vertex.value[part][0])
+            signs[e] = self._exact_sign(int(e), ExactVertex.output)
         return signs
 
-    def order(self) -> Signs:
-        """The sign of ``l . (x_b - x_a)``."""
+    def order(self, flat: Booleans) -> Signs:
+        """The sign of ``l . (x_b - x_a)``, certain on flat edges."""
         l = generic_direction(self.program.inputs)
         located, a, b = self.sub.located, self.edges[:, 0], self.edges[:, 1]
         reach = float(np.abs(l).sum())
@@ -141,13 +142,8 @@ class _Comparison:
         difference = np.where(self.ray, along[0, b], along[1, b] - along[1, a])
         bound = np.where(self.ray, error[0, b], error[1, b] + error[1, a] + UNIT * np.abs(difference))
         signs: Signs = np.sign(difference).astype(np.int8)
-        weights = [Fraction(float(c)) for c in l]
-
-        def exactly(vertex: ExactVertex, part: int) -> Fraction:
-            return sum((w * c for w, c in zip(weights, vertex.place[part], strict=True)), Fraction(0))
-
-        for e in np.flatnonzero(np.abs(difference) <= bound):
-            signs[e] = self._exact_sign(int(e), exactly)
+        for e in np.flatnonzero((np.abs(difference) <= bound) & flat):
+            signs[e] = self._exact_sign(int(e), lambda vertex, part: vertex.along(l, part))
         return signs
 
     def _exact_sign(self, e: int, measure: Callable[[ExactVertex, int], Fraction]) -> int:

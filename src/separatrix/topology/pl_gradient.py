@@ -26,7 +26,7 @@ from separatrix.topology.pl_directions import EdgeSigns, edge_signs
 from separatrix.topology.pl_order import vertex_order
 from separatrix.topology.relu_cells import star_choices
 from separatrix.topology.relu_complex import ReLUComplex
-from separatrix.topology.relu_locate import Columns
+from separatrix.topology.relu_forms import Columns
 
 __all__ = ["PLGradient", "pl_gradient"]
 

@@ -14,7 +14,8 @@ from scipy.sparse.csgraph import connected_components
 
 from separatrix.topology.pl_directions import EdgeSigns, ExactLookup, generic_direction
 from separatrix.topology.relu_complex import ReLUComplex
-from separatrix.topology.relu_locate import UNIT, Columns
+from separatrix.topology.relu_forms import Columns
+from separatrix.topology.relu_locate import UNIT
 from separatrix.topology.relu_program import Floats
 
 __all__ = ["vertex_order"]
@@ -36,16 +37,15 @@ def vertex_order(complex: ReLUComplex, signs: EdgeSigns) -> tuple[Floats, Column
     count, flat_part = connected_components(graph, directed=False)
     best = np.lexsort((error, flat_part))
     member = best[np.searchsorted(flat_part[best], np.arange(count))]  # of each part the most accurate vertex
-    place = _exact_ranks(value[member], error[member], lambda i: lookup(int(finite[member[i]])).value[1][0])[flat_part]
+    place = _exact_ranks(value[member], error[member], lambda i: lookup(int(finite[member[i]])).output(1))[flat_part]
 
     l = generic_direction(complex.dimension)
-    weights = [Fraction(float(c)) for c in l]
     points = located.place[1, finite]
     along = points @ l
     spread = located.place_error[1, finite] * np.abs(l).sum() + (len(l) + 2) * UNIT * (np.abs(points) @ np.abs(l))
 
     def exactly_along(vertex: int) -> Fraction:
-        return sum((w * c for w, c in zip(weights, lookup(int(finite[vertex])).place[1], strict=True)), Fraction(0))
+        return lookup(int(finite[vertex])).along(l, 1)
 
     tie = np.zeros(len(value), dtype=np.int64)
     by_place = np.argsort(place, kind="stable")

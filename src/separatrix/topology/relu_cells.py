@@ -15,10 +15,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import csr_array
 
 from separatrix.topology.complexes import CellComplex
-from separatrix.topology.relu_forms import Signs
-from separatrix.topology.relu_locate import Columns
+from separatrix.topology.relu_forms import Columns, Signs
 from separatrix.topology.relu_subdivision import Subdivision, column_hashes
 
 __all__ = ["CellTable", "StarGroup", "build_cells", "star_choices"]
@@ -116,12 +116,13 @@ class CellTable:
         total = 0
         for k in range(self.dimension):
             cofaces, incidence = self.cofaces(k)
-            order = np.argsort(cofaces.ravel(), kind="stable")
-            faces.append(self.starts[k] + order // cofaces.shape[1])
-            signs.append(incidence.ravel()[order])
-            lengths = np.bincount(cofaces.ravel(), minlength=self.counts[k + 1])
-            offsets.append(total + np.cumsum(lengths) - lengths)
-            total += len(order)
+            rows = np.arange(0, cofaces.size + 1, cofaces.shape[1])
+            shape = self.counts[k], self.counts[k + 1]
+            transposed = csr_array((incidence.ravel(), cofaces.ravel(), rows), shape=shape).tocsc()
+            faces.append(self.starts[k] + transposed.indices.astype(np.int64))
+            signs.append(transposed.data)
+            offsets.append(total + transposed.indptr[:-1].astype(np.int64))
+            total += cofaces.size
         offsets.append(np.array([total]))
         dims = np.repeat(np.arange(self.dimension + 1), self.counts)
         return CellComplex(

@@ -5,9 +5,9 @@ linear system of its ``d`` vanishing forms, kept as integers over one positive d
 and the sign of every pre-activation is the sign of an integer.
 """
 
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import lcm
 from typing import Any
 
 import numpy as np
@@ -26,17 +26,36 @@ class NonGenericError(ComputationError):
     """More hyperplanes meet in a point than the dimension allows; names the neurons."""
 
 
+@dataclass(frozen=True, eq=False)
 class ExactVertex:
-    """A vertex ``x = R u + p`` and the output there, as fractions.
+    """A vertex ``x = R u + p`` and F there, as integers over positive denominators; column 0 is the part with R.
 
     Attributes:
-        place: ``(2, d)`` fractions, rows ``u`` and ``p``.
-        value: ``(2, outputs)`` fractions: F as ``R alpha + beta``.
+        place: ``(d, 2)``, over ``place_scale``.
+        value: ``(outputs, 2)``, over ``value_scale``.
     """
 
-    def __init__(self, place: list[list[Fraction]], value: list[list[Fraction]]) -> None:
-        self.place = place
-        self.value = value
+    place: Integers
+    place_scale: int
+    value: Integers
+    value_scale: int
+
+    def output(self, part: int) -> Fraction:
+        """``alpha`` (part 0) or ``beta`` (part 1) of the first output."""
+        return Fraction(int(self.value[0, part]), self.value_scale)
+
+    def along(self, direction: Floats, part: int) -> Fraction:
+        """``direction . u`` (part 0) or ``direction . p`` (part 1)."""
+        terms = zip(direction.tolist(), self.place[:, part], strict=True)
+        return sum((Fraction(w) * int(c) for w, c in terms), Fraction(0)) / self.place_scale
+
+    def place_floats(self) -> list[list[float]]:
+        """``u`` and ``p``, correctly rounded."""
+        return [[int(c) / self.place_scale for c in self.place[:, part]] for part in range(2)]
+
+    def value_floats(self) -> list[list[float]]:
+        """F as ``R alpha + beta``, correctly rounded: ``alpha`` and ``beta`` for each output."""
+        return [[int(c) / self.value_scale for c in self.value[:, part]] for part in range(2)]
 
 
 class ExactVertices:
@@ -53,6 +72,12 @@ class ExactVertices:
     def _layers(self) -> list[tuple[dict[int, Integers], Integers, int, Integers, int]]:
         """Each layer as integers: weights, bias and their binary exponent; slopes and theirs."""
         return [self._integers(layer) for layer in (*self.program.layers, self.program.output)]
+
+    @cached_property
+    def _box(self) -> Integers:
+        """The facets at infinity, as integers."""
+        box = simplex_at_infinity(self.program.inputs)
+        return _scaled(box, _exponent(box))
 
     @staticmethod
     def _integers(layer: Layer) -> tuple[dict[int, Integers], Integers, int, Integers, int]:
@@ -74,36 +99,33 @@ class ExactVertices:
             NonGenericError: one more neuron vanishes there, or the forms are dependent.
         """
         d, facets = self.program.inputs, self.facets
-        box = simplex_at_infinity(d)
+        box = self._box
         identity = np.array([[int(i == j) for j in range(d + 1)] for i in range(d)], dtype=object)
         constant = np.array([0] * d + [1], dtype=object)
         hidden = np.array([int(z) - facets for z in zeros if z >= facets])
         last = self.program.layer_of(int(hidden.max())) if len(hidden) else -1
         forms = self._propagate(identity, constant, signs, known, last, decide=False)
-        rows = []
-        for z in zeros:
+        system = np.empty((d, d + 2), dtype=object)  # right sides for u and p, then the coefficients
+        for i, z in enumerate(zeros):
             if z < facets:
-                row = [Fraction(float(c)) for c in box[z]]
-                rows.append([-row[d], Fraction(0), *row[:d]])
+                system[i] = [-box[z, d], 0, *box[z, :d]]
             else:
                 layer = self.program.layer_of(int(z) - facets)
                 form = forms[layer][0][int(z) - facets - self.program.starts[layer]]
-                rows.append([Fraction(0), Fraction(-form[d]), *(Fraction(c) for c in form[:d])])
-        place = _solve(rows)
-        if place is None:
+                system[i] = [0, -form[d], *form[:d]]
+        solution = _solve(system)
+        if solution is None:
             raise NonGenericError(
-                f"The forms of {self._names(zeros)} are linearly dependent at a point where they should meet in a vertex; "
-                "move their weights or biases slightly (by 1e-9, say)."
+                f"The forms of {self._names(zeros)} are linearly dependent at a point where they should meet in a "
+                "vertex; move their weights or biases slightly (by 1e-9, say)."
             )
+        x, scale = solution
         if not any(z < facets for z in zeros):
-            place[0] = [Fraction(0)] * d
-        scale = lcm(*(c.denominator for row in place for c in row))
-        x = np.array([[int(row[i] * scale) for row in place] for i in range(d)], dtype=object)
+            x[:, 0] = 0
         one = np.array([0, scale], dtype=object)
         values = self._propagate(x, one, signs, known, len(self.program.layers), decide=True, zeros=zeros)[-1]
         weight = scale << values[1]
-        value = [[Fraction(int(row[part]), weight) for row in values[0]] for part in range(2)]
-        return ExactVertex(place, value)
+        return ExactVertex(x, scale, values[0], weight)
 
     def _propagate(
         self,
@@ -175,18 +197,21 @@ def _scaled(array: Floats, shift: int) -> Integers:
     return scaled.reshape(array.shape)
 
 
-def _solve(rows: list[list[Fraction]]) -> list[list[Fraction]] | None:
-    """Both solutions of the system with rows ``(right side u, right side p, coefficients)``; None if singular."""
-    d = len(rows)
-    for column in range(2, d + 2):
-        pivot = next((i for i in range(column - 2, d) if rows[i][column] != 0), None)
-        if pivot is None:
+def _solve(system: Integers) -> tuple[Integers, int] | None:
+    """``(d, 2)`` numerators and a positive denominator that solve ``(right sides, coefficients)``; None if singular.
+
+    Gauss-Jordan without fractions: every division is exact [bareiss1968].
+    """
+    d = len(system)
+    previous = 1
+    for c in range(d):
+        pivots = np.flatnonzero(system[c:, c + 2] != 0)
+        if len(pivots) == 0:
             return None
-        rows[column - 2], rows[pivot] = rows[pivot], rows[column - 2]
-        lead = rows[column - 2]
-        rows[column - 2] = lead = [entry / lead[column] for entry in lead]
-        for i in range(d):
-            if i != column - 2 and rows[i][column] != 0:
-                factor = rows[i][column]
-                rows[i] = [entry - factor * own for entry, own in zip(rows[i], lead, strict=True)]
-    return [[row[part] for row in rows] for part in range(2)]
+        system[[c, c + int(pivots[0])]] = system[[c + int(pivots[0]), c]]
+        lead, pivot = system[c].copy(), system[c, c + 2]
+        system = (system * pivot - np.multiply.outer(system[:, c + 2], lead)) // previous
+        system[c] = lead
+        previous = pivot
+    numerators = system[:, :2] * (1 if previous > 0 else -1)
+    return numerators, abs(previous)

@@ -2,9 +2,9 @@
 
 A vertex is where ``d`` forms vanish: facets of the simplex at infinity, or pre-activations, affine on any cell that
 touches the vertex. The system is solved once, its residual bounds the error of ``x = R u + p``, and one forward pass
-carries the bound along:
+carries the bound along, by Cauchy and Schwarz, which costs no second product and little sharpness:
 
-    |z - z^| <= sum |W| (e + gamma |a|) + gamma |b|,   gamma = (terms) 2^-52.
+    |z_j - z_j^| <= |W_j|_2 |e + gamma |a||_2 + gamma |b_j|,   gamma = (terms) 2^-52.
 
 A sign is certain when ``|z^|`` exceeds the bound. Where one is not, the vertex is done again in integers: a sign
 is never decided by a tolerance. (Bounds as in Higham, Accuracy and Stability of Numerical Algorithms, 3.1 and 7.2;
@@ -19,12 +19,11 @@ import torch
 
 from separatrix.topology.relu_box import simplex_at_infinity
 from separatrix.topology.relu_exact import ExactVertices
-from separatrix.topology.relu_forms import Signs, combine, layer_forms
+from separatrix.topology.relu_forms import Columns, Signs, combine, layer_forms, row_forms
 from separatrix.topology.relu_program import Floats, Layer, ReLUProgram
 
 __all__ = ["Located", "VertexLocator"]
 
-Columns = npt.NDArray[np.int64]
 UNIT = 2.0**-52
 SLACK = 1.0 + 2.0**-20  # covers the rounding of the bounds themselves
 
@@ -109,8 +108,7 @@ class VertexLocator:
             column = signs[:, b].copy()
             vertex = self.exact.solve(column, zeros[b], known)
             signs[:, b] = column
-            place[:, b] = [[float(c) for c in row] for row in vertex.place]
-            value[:, b] = [[float(c) for c in row] for row in vertex.value]
+            place[:, b], value[:, b] = vertex.place_floats(), vertex.value_floats()
             place_error[:, b] = UNIT * np.abs(place[:, b]).max(axis=1)
             value_error[:, b] = UNIT * np.abs(value[:, b])
         return Located(place, place_error, value, value_error, int(uncertain.sum()))
@@ -120,8 +118,17 @@ class VertexLocator:
         d, size = self.program.inputs, len(zeros)
         last = self.program.layer_of(int(zeros.max()) - self.facets) if zeros.max() >= self.facets else -1
         box = np.broadcast_to(self.box[:, :, None], (*self.box.shape, size))
-        forms = layer_forms(self.program, signs[self.facets :], last)
-        rows = np.concatenate([box, *forms])[zeros, :, np.arange(size)[:, None]]
+        forms, activations = layer_forms(self.program, signs[self.facets :], last - 1)
+        table, vertices = np.concatenate([box, *forms]), np.arange(size)[:, None]
+        rows = np.empty((size, d, d + 1))
+        earlier = zeros < len(table)
+        rows[earlier] = (
+            table[zeros, :, vertices][earlier] if earlier.all() else table[zeros[earlier], :, np.nonzero(earlier)[0]]
+        )
+        for k in range(d):  # in the last layer only the rows that are asked for
+            here = np.flatnonzero(~earlier[:, k])
+            if len(here):
+                rows[here, k] = row_forms(self.program.layers[last], zeros[here, k] - len(table), activations, here)
         at_infinity = zeros < self.facets
         right = np.stack([np.where(at_infinity, -rows[:, :, d], 0.0), np.where(at_infinity, 0.0, -rows[:, :, d])])
         return np.ascontiguousarray(rows[:, :, :d]), right
@@ -203,8 +210,8 @@ def _combine_with_error(
     gamma = layer.terms * UNIT
     z = combine(layer, activations)
     error = np.zeros_like(z)
-    for k, block in layer.weights.items():
-        error += np.abs(block) @ (errors[k] + gamma * np.abs(activations[k]))
+    for k, norms in layer.row_norms.items():
+        error += np.multiply.outer(norms, np.linalg.norm(errors[k] + gamma * np.abs(activations[k]), axis=0))
     z[:, :size] += layer.bias[:, None]
     error[:, :size] += gamma * np.abs(layer.bias)[:, None]
     return z, error * SLACK

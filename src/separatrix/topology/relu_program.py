@@ -38,6 +38,11 @@ class Layer:
         """The number of products in the longest sum, which the rounding error grows with."""
         return 4 + sum(int(block.shape[1]) for block in self.weights.values())
 
+    @cached_property
+    def row_norms(self) -> dict[int, Floats]:
+        """The Euclidean norms ``(n,)`` of the rows of each block."""
+        return {k: np.linalg.norm(block, axis=1) for k, block in self.weights.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class ReLUProgram:

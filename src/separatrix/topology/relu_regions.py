@@ -71,7 +71,7 @@ def affine_maps(program: ReLUProgram, signs: Signs) -> tuple[Floats, Floats]:
     if size > batch:
         parts = [affine_maps(program, signs[i : i + batch]) for i in range(0, size, batch)]
         return np.concatenate([g for g, _ in parts]), np.concatenate([c for _, c in parts])
-    forms = np.moveaxis(layer_forms(program, signs.T, len(program.layers))[-1], 2, 0)
+    forms = np.moveaxis(layer_forms(program, signs.T, len(program.layers))[0][-1], 2, 0)
     return np.ascontiguousarray(forms[:, :, :d]), np.ascontiguousarray(forms[:, :, d])
 
 

@@ -109,7 +109,7 @@ def _walk(program: ReLUProgram, x: Floats) -> tuple[Signs, Integers]:
     """The signs of the region of ``x`` and d of its neurons that vanish together at one of its vertices, ascending."""
     before, _ = program.evaluate(x[None])
     signs = np.where(before[0] > 0, 1, -1).astype(np.int8)
-    forms = layer_forms(program, signs[:, None], len(program.layers))
+    forms, _ = layer_forms(program, signs[:, None], len(program.layers))
     gradient = forms[-1][0, :-1, 0]
     hidden = np.concatenate([form[:, :, 0] for form in forms[:-1]]) if program.layers else np.empty((0, len(x) + 1))
     normals, z = hidden[:, :-1], hidden[:, :-1] @ x + hidden[:, -1]

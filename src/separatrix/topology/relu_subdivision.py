@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from separatrix.errors import ComputationError
 from separatrix.topology.relu_exact import NonGenericError
-from separatrix.topology.relu_forms import Signs
-from separatrix.topology.relu_locate import Columns, Located, VertexLocator
+from separatrix.topology.relu_forms import Columns, Signs
+from separatrix.topology.relu_locate import Located, VertexLocator
 from separatrix.topology.relu_program import ReLUProgram
 
 __all__ = ["Hashes", "Subdivision", "column_hashes", "subdivide"]
