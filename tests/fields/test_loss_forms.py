@@ -1,11 +1,11 @@
 """Every loss form: products agree with differences of the field, or the form is refused by name."""
 
 import re
-from itertools import pairwise
 
 import pytest
 import torch
 from field_oracle import assert_products_are_right
+from small_games import classes, data, net
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -13,23 +13,6 @@ from torch.utils.checkpoint import checkpoint
 from separatrix.errors import UnsupportedOperatorError, WrongDerivativeError
 from separatrix.fields import Game, Loss
 from untouched import untouched
-
-
-def net(*sizes, seed=0, last=True):
-    torch.manual_seed(seed)
-    layers = []
-    for a, b in pairwise(sizes):
-        layers += [nn.Linear(a, b), nn.Tanh()]
-    return nn.Sequential(*layers[: -1 if last else None]).double()
-
-
-def data(*shape, seed=3):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def classes(count, size, seed=3):
-    return torch.randint(0, count, (size,), generator=torch.Generator().manual_seed(seed))
-
 
 LABELS = classes(3, 6)
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_loss_forms import classes, data, net
+from small_games import classes, data, net
 from torch import nn
 from torch.nn import functional as F
 

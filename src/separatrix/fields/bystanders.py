@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-DEPTH = 4
+DEPTH = 6
 
 
 def modules_reached_by(losses: Any) -> list[nn.Module]:

@@ -61,11 +61,12 @@ class Jacobian(LinearOperator):
         self.findings: list[str] = []
         self._follows = x is None
         self._checks = checks
-        self._build(field.leaves(x))
-        if checks:
-            from separatrix.fields.selftests import test_build
+        with torch.inference_mode(False):
+            self._build(field.leaves(x))
+            if checks:
+                from separatrix.fields.selftests import test_build
 
-            test_build(self)
+                test_build(self)
         # A gradient reversal makes even a one-player field the gradient of nothing: only the tests may vouch for symmetry.
         self._symmetric_blocks = checks and isinstance(field, GameField) and not self.findings_about("not-a-gradient")
         self.tags = frozenset({"symmetric"} if self._symmetric_blocks and len(field.players) == 1 else ())
@@ -155,7 +156,8 @@ class Jacobian(LinearOperator):
     def _push(self, u: Tensor) -> Rows:
         if self._transposed is None:
             keys = [key for key in self._rows if self._rows[key].requires_grad]
-            dummies = [torch.zeros_like(self._rows[k], requires_grad=True) for k in keys]
+            with torch.inference_mode(False):
+                dummies = [torch.zeros_like(self._rows[k], requires_grad=True) for k in keys]
             pulled = self._grad([self._rows[k] for k in keys], self._leaves, dummies, create_graph=True) if keys else []
             self._transposed = keys, dummies, pulled
             self.field.gradients += 2.0 * self.field.share()

@@ -49,18 +49,18 @@ class Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        inputs = list(_tensors((args, kwargs or {})))
+        inputs, called = list(_tensors((args, kwargs or {}))), getattr(func, "__name__", "")
+        if called != "__get__":  # .shape, .grad, .data: nothing is computed yet
+            for tensor in inputs:
+                name = self.memory.owner(tensor)
+                if name is not None:
+                    in_place = called.endswith("_") and not called.endswith("__")
+                    raise InputError(changed(name) if in_place else captured(name))
         result = func(*args, **(kwargs or {}))
-        if getattr(func, "__name__", "") == "__get__":  # .shape, .grad_fn, .data ...: nothing is computed
-            inputs = inputs if isinstance(result, Tensor) else []
-        for tensor in inputs:
-            name = self.memory.owner(tensor)
-            if name is not None:
-                raise InputError(captured(name))
         if any(id(t) in self._moved_by_players for t in inputs):
             self._moved_by_players.update((id(t), t) for t in _tensors(result))
-            if getattr(func, "__name__", "") in SAMPLERS:
-                self.sampled.add(func.__name__)
+            if called in SAMPLERS:
+                self.sampled.add(called)
         return result
 
 
@@ -70,6 +70,14 @@ def captured(name: str) -> str:
         f"the losses use the tensor {name} captured from outside, so its gradient is lost; inside the losses "
         "reach it through the models given to them (models['...'].weight), or through the module itself; a constant that "
         "was copied from it must be a .clone()."
+    )
+
+
+def changed(name: str) -> str:
+    """What to say about a parameter that the forward pass writes to."""
+    return (
+        f"the losses change the parameter {name} in their forward pass; move that (weight clipping, an "
+        "optimiser step, an in-place update) out of the losses, or make the state a buffer."
     )
 
 
@@ -118,7 +126,7 @@ def forbid_self_changing(game: Game, leaves: Sequence[Tensor]) -> Iterator[None]
     """
     before = [leaf.detach().clone() for leaf in leaves]
     own = [p.detach().clone() for p in game.parameters]
-    changed: list[str] = []
+    written: list[str] = []
     try:
         yield
     finally:
@@ -126,15 +134,12 @@ def forbid_self_changing(game: Game, leaves: Sequence[Tensor]) -> Iterator[None]
             if not _same(parameter, kept):
                 with torch.no_grad():
                     parameter.copy_(kept)
-                changed.append(entry.name)
+                written.append(entry.name)
     for leaf, old, entry in zip(leaves, before, game.space.entries, strict=True):
         if not _same(leaf, old):
-            changed.append(entry.name)
-    if changed:
-        raise InputError(
-            f"the losses change the parameter {changed[0]} in their forward pass; move that (weight clipping, an "
-            "optimiser step, an in-place update) out of the losses, or make the state a buffer."
-        )
+            written.append(entry.name)
+    if written:
+        raise InputError(changed(written[0]))
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
