@@ -1,3 +1,6 @@
+import math
+from itertools import pairwise
+
 import pytest
 import torch
 from complex_families import SURFACES, klein_bottle, padded, prism, random_simplices
@@ -13,6 +16,7 @@ from separatrix.topology import (
     betti_numbers,
     integer_homology,
 )
+from separatrix.topology.homology import smith_divisors
 
 
 @pytest.mark.parametrize("name", SURFACES)
@@ -38,6 +42,19 @@ def test_torsion_is_listed_as_invariant_factors():
         [0, 1, 1, 2, 2], [[], [0, 0], [0, 0], [1] * 4, [2] * 6], [[], [1, -1], [1, -1], [1] * 4, [1] * 6]
     )
     assert integer_homology(product).torsion == ((), (2, 12), ())
+
+
+@given(st.lists(st.integers(-6, 6), min_size=16, max_size=16))
+@settings(max_examples=60, deadline=None)
+def test_invariant_factors_divide_each_other_and_multiply_to_the_determinant(entries):
+    matrix = torch.tensor(entries).reshape(4, 4)
+    divisors = smith_divisors(matrix.tolist())
+    assert all(b % a == 0 for a, b in pairwise(divisors))
+    assert len(divisors) == int(torch.linalg.matrix_rank(matrix.double()))
+    if len(divisors) == 4:
+        assert math.prod(divisors) == round(abs(float(torch.linalg.det(matrix.double()))))
+    if divisors:
+        assert divisors[0] == math.gcd(*entries)
 
 
 @pytest.mark.parametrize("sides", [3, 4, 7])

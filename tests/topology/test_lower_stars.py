@@ -170,6 +170,7 @@ def grid_values(**entries):
         (CubicalComplex((3, 3)), grid_values(_4=math.nan), r"must be finite, got nan at flat index 4 \(1 of 9"),
         (CubicalComplex((3, 3)), grid_values(_2=math.inf, _5=-math.inf), r"got inf at flat index 2 \(2 of 9"),
         (CubicalComplex((3, 3)), torch.zeros(9), r"grid's shape \(3, 3\), got \(9,\)"),
+        (CubicalComplex((3, 3)), torch.zeros(3, 3, device="meta"), "must be on the CPU, got meta; pass values.cpu"),
         (prism(3), torch.zeros(5), r"shape \(6,\), one for each 0-cell, got \(5,\)"),
         (CubicalComplex((3,)), torch.zeros(3, dtype=torch.complex64), "must be real, got torch.complex64"),
         (CellComplex.from_lists([0, 1], [[], []]), torch.zeros(1), "Cell 1 of dimension 1 has no vertex"),

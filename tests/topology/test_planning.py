@@ -194,11 +194,19 @@ def test_a_budget_of_routes_is_reported_as_incomplete():
     assert plan_routes(THREE_DISCS, START, GOAL, max_routes=4).complete
 
 
+def test_a_grid_that_closes_corridors_gives_an_incomplete_plan():
+    coarse = plan_routes(THREE_DISCS, START, GOAL, resolution=31)
+    assert coarse.betti_numbers == (1, 1)
+    assert len(coarse.routes) == 2
+    assert not coarse.complete
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"start": (0.0, 0.1)}, r"start must lie in free space, got \(0.0, 0.1\) with clearance -0.2"),
         ({"goal": (1.5, 0.0)}, r"goal must lie in free space"),
+        ({"start": (-0.995, 0.005)}, "clearance 0.005, but the nearest grid point is 0.007071 away: raise resolution"),
         ({"resolution": 2}, "resolution must be at least 3"),
         ({"resolution": 4}, "Disc 0 contains no grid point: raise resolution above 4"),
         ({"max_routes": 0}, "max_routes 1, got 4, 0|max_routes 1, got 121, 0"),

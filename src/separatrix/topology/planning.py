@@ -72,7 +72,8 @@ class Plan:
         passages: the passages between them.
         routes: one for each homotopy class found.
         betti_numbers: ``(components, holes)`` of the free space on the grid.
-        complete: False if the search was stopped by ``max_routes`` or its own limit; there may then be more classes.
+        complete: False if there may be more classes: the search was stopped by ``max_routes`` or its own limit, or
+            the grid closes a corridor (``betti_numbers[1]`` differs from ``len(world.holes)``: raise resolution).
     """
 
     rooms: Tensor
@@ -100,13 +101,14 @@ def plan_routes(
         world: box and discs.
         start: a free point.
         goal: a free point.
-        resolution: grid points along the longer side. Corridors narrower than two spacings close.
+        resolution: grid points along the longer side. Corridors narrower than two spacings may close.
         min_persistence: rooms shallower than this are merged; three grid spacings if None, because the
             medial axis on a grid is a staircase.
         max_routes: stop after so many routes on the skeleton; several may be of one class.
 
     Raises:
-        InputError: start or goal is not free, a hole contains no grid point, or a bound below its least value.
+        InputError: start or goal is not free or too close to an obstacle for the grid, a hole contains no grid
+            point, or a bound is below its least value.
 
     Cost: the gradient on ``resolution^2`` vertices, and some 10 ms for the shortest path of each class.
     """
@@ -131,7 +133,7 @@ def plan_routes(
     minima = gradient.critical(0)[gradient.critical_values(0) < 0]
     edges = gradient.critical(1)[gradient.critical_values(1) < 0]
     passages = find_passages(world, grid, points, gradient, minima, edges)
-    first, last = (nearest_vertex(grid, points, clearance, point) for point in (start, goal))
+    first, last = (nearest_vertex(world, grid, points, point) for point in (start, goal))
     graph = draw_skeleton(gradient, edges.tolist(), (first, last))
     paths, complete = collect(simple_routes(graph, first, last), max_routes)
     ends = torch.tensor([start, goal], dtype=torch.float64)
@@ -144,6 +146,7 @@ def plan_routes(
         if word not in routes or width > routes[word].clearance:
             routes[word] = Route(steps, width, word, path, pull_taut(world, path))
     ordered = sorted(routes.values(), key=lambda route: (-route.clearance, route.shortest.length))
+    complete = complete and betti[1] == len(world.holes)
     return Plan(place(grid, points, minima), passages, tuple(ordered), betti, complete)
 
 
@@ -202,7 +205,14 @@ def place(grid: CubicalComplex, points: Tensor, vertices: Tensor) -> Tensor:
     return points[torch.searchsorted(grid.vertices, vertices)]
 
 
-def nearest_vertex(grid: CubicalComplex, points: Tensor, clearance: Tensor, point: tuple[float, float]) -> int:
-    """The free grid vertex nearest to a point, as a cell."""
-    distances = (points - torch.tensor(point, dtype=torch.float64)).norm(dim=1)
-    return int(grid.vertices[int(torch.where(clearance > 0, distances, torch.inf).argmin())])
+def nearest_vertex(world: World, grid: CubicalComplex, points: Tensor, point: tuple[float, float]) -> int:
+    """The grid vertex nearest to a point, as a cell; it must be nearer than any obstacle."""
+    origin = torch.tensor([point], dtype=torch.float64)
+    distance, number = (points - origin).norm(dim=1).min(dim=0)
+    clearance = float(world.clearance(origin))
+    if clearance <= float(distance):
+        raise InputError(
+            f"{tuple(point)} has clearance {clearance:.4g}, but the nearest grid point is {float(distance):.4g} away: "
+            "raise resolution."
+        )
+    return int(grid.vertices[int(number)])
