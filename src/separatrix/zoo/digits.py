@@ -56,7 +56,9 @@ def digits_gan(
 
     def losses(models: Mapping[str, Any], real: Tensor) -> dict[str, dict[str, Tensor]]:
         generator, discriminator = models["G"], models["D"]
-        real = real.detach().requires_grad_(r1 > 0)
+        if r1 > 0:
+            # A view, since torch's count of floating-point operations refuses a module whose input is a leaf.
+            real = real.detach().requires_grad_().view_as(real)
         fake = generator(torch.randn(len(real), LATENT, device=real.device))
         on_real, on_fake = discriminator(real), discriminator(fake)
         terms = {

@@ -59,8 +59,8 @@ def dirac_gan(
         spread = noise * places.to(theta)
         on_fake, on_real = psi * (theta + spread), psi * spread
         average = weights.to(theta)
-        adversarial = -(average @ f(on_fake) + average @ f(-on_real))
-        terms = {"G": {"adv": average @ g(on_fake)}, "D": {"adv": adversarial}}
+        adversarial = -(average * (f(on_fake) + f(-on_real))).sum()
+        terms = {"G": {"adv": (average * g(on_fake)).sum()}, "D": {"adv": adversarial}}
         if r1 > 0:
             terms["D"]["r1"] = r1 / 2 * psi.square().sum()
         return terms
