@@ -36,8 +36,8 @@ def test_the_bounds_enclose_the_spectrum_after_any_number_of_steps(seed, steps):
     a = wishart_plus_skew(80, seed, skew=0.0)
     true = torch.linalg.eigvalsh(a)
     found = extremes(Tagged(Dense(a), {"symmetric"}), max_products=steps, seed=seed)
-    assert found.lower_bound <= true[0] <= found.lowest + 1e-9
-    assert found.highest - 1e-9 <= true[-1] <= found.upper_bound
+    assert found.lower_bound - 1e-12 <= true[0] <= found.lowest + 1e-9
+    assert found.highest - 1e-9 <= true[-1] <= found.upper_bound + 1e-12
 
 
 def test_the_bounds_fail_as_often_as_they_say():
@@ -258,7 +258,7 @@ def test_a_nan_stops_every_certificate():
 
 def test_certificates_repeat_with_their_seed():
     a = Dense(wishart_plus_skew(N, 11))
-    one, two = (stability(a, k=2, dense_up_to=0, seed=4) for _ in range(2))
+    one, two = (stability(a, k=2, dense_up_to=0, seed=4, max_products=600) for _ in range(2))
     assert str(one) == str(two)
     assert one.numerical_abscissa == two.numerical_abscissa
     assert one.seed == 4

@@ -102,7 +102,7 @@ def spectral_density(
     m = min(check_count("steps", steps), n)
     counted, generator = Counted(operator), as_generator(seed)
     nodes, weights = torch.zeros(2, probes, m, dtype=torch.float64)
-    basis = torch.zeros(m + 1, n, dtype=operator.dtype, device=operator.device)
+    basis = torch.empty(m + 1, n, dtype=operator.dtype, device=operator.device)
     for i in range(probes):
         basis[0] = signs(operator, n, generator) / n**0.5
         H = np.zeros((m + 1, m))

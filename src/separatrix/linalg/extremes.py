@@ -92,14 +92,11 @@ def extremes(
         raise InputError(f"failure must lie between 0 and 1, got failure={failure!r}.")
     generator, counted = as_generator(seed), Counted(operator)
     m = min(max_products, n)
-    # Grown by doubling: the run usually ends long before m.
-    basis = torch.zeros(min(m, 32) + 1, n, dtype=operator.dtype, device=operator.device)
+    basis = torch.empty(m + 1, n, dtype=operator.dtype, device=operator.device)
     start = normal(operator, n, generator)
     basis[0] = start / torch.linalg.vector_norm(start)
     H: Matrix = np.zeros((m + 1, m))
     for j in range(1, m + 1):
-        if j == len(basis):
-            basis = torch.cat([basis, torch.zeros_like(basis[: m + 1 - len(basis)])])
         expand(counted, basis, H, j - 1, generator)
         exhausted = H[j, j - 1] == 0
         if not (exhausted or j == m or j % CHECK_EVERY == 0):

@@ -198,7 +198,7 @@ def _cycle(
     if beta <= target or m == 0:
         return d
     through = _Through(counted, M, space, flexible)
-    basis = torch.zeros(m + 1, len(r), dtype=r.dtype, device=r.device)
+    basis = torch.empty(m + 1, len(r), dtype=r.dtype, device=r.device)
     basis[0] = r / beta
     H = np.zeros((m + 1, m))
     right = np.zeros(m + 1)

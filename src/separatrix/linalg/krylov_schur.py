@@ -103,7 +103,8 @@ def krylov_schur(
     pairs, restart = pairs or ritz_pairs, restart or thick_restart
     n = operator.shape[0]
     m, kind = min(basis_size, n), kind_of(operator)
-    basis = torch.zeros(m + 1, n, dtype=operator.dtype, device=operator.device)
+    # Not zeros: most runs end before they touch all of it.
+    basis = torch.empty(m + 1, n, dtype=operator.dtype, device=operator.device)
     basis[0] = start / torch.linalg.vector_norm(start)
     H: Matrix = np.zeros((m + 1, m))
     j = restarts = 0

@@ -139,7 +139,7 @@ def inner_pseudospectrum(form: KrylovForm, *, noise: float = 0.0, products: int 
     return Pseudospectrum(form.projected, False, noise, products, status)
 
 
-def clear_of_axis(A: Matrix, size: float, *, evaluations: int = 300) -> bool:
+def clear_of_axis(A: Matrix, size: float, *, evaluations: int = 100) -> bool:
     """Whether no perturbation up to ``size`` puts an eigenvalue of the real matrix ``A`` on the imaginary
     axis.
 

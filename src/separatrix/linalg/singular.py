@@ -154,8 +154,8 @@ def _golub_kahan(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rows of left vectors, values, rows of right vectors."""
     rows, columns = counted.shape
-    U = torch.zeros(m, rows, dtype=counted.dtype, device=counted.device)
-    V = torch.zeros(m + 1, columns, dtype=counted.dtype, device=counted.device)
+    U = torch.empty(m, rows, dtype=counted.dtype, device=counted.device)
+    V = torch.empty(m + 1, columns, dtype=counted.dtype, device=counted.device)
     start = normal(counted, columns, generator)
     V[0] = start / torch.linalg.vector_norm(start)
     B: Matrix = np.zeros((m, m))
