@@ -24,6 +24,7 @@ def test_the_examples_of_the_page_run_in_order(capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("tensor(1., dtype=torch.float64)\n")
     assert "(1, 2, 1) (1, 2, 1)" in printed
+    assert "(1, 0, 0)\n" in printed
     assert printed.count("0.125 1.90096") == 2
     assert printed.count(" 0.025 ") == 2
     assert names["simple"].counts[0] == 2

@@ -119,5 +119,5 @@ class CubicalComplex:
             doubled[odd] = pairs if wraps else pairs[(slice(None),) * axis + (slice(0, -1),)]
             top = doubled
         filtration = Filtration(values.flatten(), torch.argsort(rank)[torch.from_numpy(top.ravel())])
-        filtration.__dict__["rank"] = rank
+        filtration.__dict__["rank"] = rank  # known already: fill the cache
         return filtration

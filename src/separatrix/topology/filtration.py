@@ -75,7 +75,7 @@ class Filtration:
                 "add its faces, or build Filtration(values, vertex) yourself."
             )
         filtration = cls(values, torch.argsort(rank)[top])
-        filtration.__dict__["rank"] = rank
+        filtration.__dict__["rank"] = rank  # known already: fill the cache
         return filtration
 
 
