@@ -5,6 +5,7 @@
 :func:`best_response`.
 """
 
+from separatrix.probes.best_response import BestResponse, Gain, best_response
 from separatrix.probes.diagnose import diagnose
 from separatrix.probes.horizon import Horizon, horizon
 from separatrix.probes.interplay import Interplay, interplay
@@ -16,10 +17,13 @@ from separatrix.probes.sharpness import Sharpness, sharpness
 from separatrix.probes.signature import Signature, signature
 from separatrix.probes.spectrum import Spectrum, spectrum
 from separatrix.probes.stability import Outlook, outlook, outlooks
+from separatrix.probes.twins import Twins, twins, twins_of_method
 
 __all__ = [
+    "BestResponse",
     "Diagnosis",
     "Finding",
+    "Gain",
     "Horizon",
     "Interplay",
     "Leading",
@@ -29,6 +33,8 @@ __all__ = [
     "Sharpness",
     "Signature",
     "Spectrum",
+    "Twins",
+    "best_response",
     "diagnose",
     "horizon",
     "interplay",
@@ -40,4 +46,6 @@ __all__ = [
     "sharpness",
     "signature",
     "spectrum",
+    "twins",
+    "twins_of_method",
 ]
