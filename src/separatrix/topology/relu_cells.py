@@ -147,15 +147,13 @@ def build_cells(subdivision: Subdivision) -> CellTable:
     d = subdivision.zeros.shape[1]
     hidden = subdivision.zeros > d
     hashes = column_hashes(len(subdivision.signs))
-    weights = subdivision.signs[d + 1 :].astype(np.int64).view(np.uint64)
-    key = (weights * hashes[d + 1 :, None]).sum(axis=0)
     groups, keys = [], []
     for m in range(d + 1):
         vertices = np.flatnonzero(hidden.sum(axis=1) == m)
         axes = subdivision.zeros[vertices][hidden[vertices]].reshape(len(vertices), m)
         groups.append(StarGroup(vertices, axes, np.empty((len(vertices), 3**m), dtype=np.int32)))
         steps = star_choices(m).T.astype(np.int64).view(np.uint64)
-        keys.append(key[vertices][:, None] + hashes[axes] @ steps)
+        keys.append(subdivision.keys[vertices][:, None] + hashes[axes] @ steps)
     representatives, counts = [], []
     for k in range(d + 1):
         places = [(m, np.flatnonzero((star_choices(m) == 0).sum(axis=1) == d - k)) for m in range(d, d - k - 1, -1)]

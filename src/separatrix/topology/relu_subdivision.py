@@ -37,6 +37,7 @@ class Subdivision:
     Attributes:
         signs: ``(columns, m)`` int8, the columns of the neurons that are cut.
         zeros: ``(m, d)`` columns that vanish, ascending.
+        keys: ``(m,)`` hashes of the neurons' signs.
         located: places and outputs of the vertices, with bounds.
         edges: ``(e, 2)`` vertex numbers.
         processed: how many neurons are cut; fewer than all when the budget ran out.
@@ -44,6 +45,7 @@ class Subdivision:
 
     signs: Signs
     zeros: Columns
+    keys: Hashes
     located: Located
     edges: Columns
     processed: int
@@ -173,7 +175,8 @@ class _State:
         )
         signs = self.signs[: self.facets + processed, : self.m].copy()
         zeros = self.zeros[: self.m].copy()
-        return Subdivision(signs, zeros, located, self.edges[: self.e].copy(), processed)
+        keys = self.key[: self.m] - self.hashes[: self.facets] @ signs[: self.facets].astype(np.uint64)
+        return Subdivision(signs, zeros, keys, located, self.edges[: self.e].copy(), processed)
 
 
 def _grown(array: npt.NDArray[T], used: int, room: int, order: Literal["C", "F"] = "C") -> npt.NDArray[T]:
