@@ -1,0 +1,192 @@
+"""The commands and their options. A command only returns what is to be run, so parsing costs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from separatrix import __version__
+from separatrix.cli import options as opt
+from separatrix.cli.options import Request
+from separatrix.cli.talk import Talk
+
+Job = Callable[[Talk], int]
+
+app = typer.Typer(
+    name="separatrix",
+    help="See, measure, predict and fix the gradient vector fields of models that learn against each other.",
+    epilog="Exit codes: 0 done; 1 findings at or above --fail-on; 2 the input; 3 could not compute; 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"separatrix {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def diagnose(
+    target: opt.Target = None,
+    *,
+    data: opt.Data = None,
+    train: opt.Train = None,
+    method: opt.Method = None,
+    optimizer: opt.Optimizer = None,
+    checkpoint: opt.Checkpoint = None,
+    device: opt.Device = None,
+    dtype: opt.Precision = None,
+    batches: opt.Batches = None,
+    k: opt.Count = 5,
+    seed: opt.Seed = 0,
+    budget: opt.Budget = None,
+    remaining: opt.Remaining = 1000,
+    output: opt.Reports = None,
+    fail_on: opt.FailOn = None,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Measure everything at a point: verdict, findings with remedies, tables, figures."""
+    from separatrix.cli.diagnosing import diagnose_target
+
+    request = _request(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
+    return partial(
+        diagnose_target, request, k=k, budget=budget, remaining=remaining, outputs=output or [], fail_on=fail_on
+    )
+
+
+@app.command()
+def train(
+    target: opt.Target = None,
+    *,
+    steps: Annotated[int, typer.Option(min=0, metavar="N", help="How many steps.")] = opt.DEFAULT_TRAIN,
+    data: opt.Data = None,
+    method: opt.Method = None,
+    optimizer: opt.Optimizer = None,
+    checkpoint: opt.Checkpoint = None,
+    device: opt.Device = None,
+    dtype: opt.Precision = None,
+    seed: opt.Seed = 0,
+    output: opt.CheckpointOut = None,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Train a target and print losses, score before and after, and cost."""
+    from separatrix.cli.training import train_target
+
+    request = _request(target, data, 0, method, optimizer, checkpoint, None, seed, device, dtype)
+    return partial(train_target, request, steps=steps, output=output)
+
+
+@app.command()
+def compare(
+    target: opt.Target = None,
+    *,
+    methods: Annotated[
+        str,
+        typer.Option(metavar="A,B,...", help="Methods as --method takes them, separated by commas."),
+    ] = "simultaneous,alternating,extragradient",
+    steps: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Steps of the first method; the others get its cost.")
+    ] = 500,
+    seeds: Annotated[int, typer.Option(min=1, metavar="S", help="How many seeds, from --seed on.")] = 3,
+    data: opt.Data = None,
+    train: opt.Train = None,
+    optimizer: opt.Optimizer = None,
+    checkpoint: opt.Checkpoint = None,
+    device: opt.Device = None,
+    dtype: opt.Precision = None,
+    batches: opt.Batches = None,
+    k: opt.Count = 5,
+    seed: opt.Seed = 0,
+    output: opt.ResultOut = None,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Run methods from one start at equal gradient cost: predicted beside observed."""
+    from separatrix.cli.comparing import compare_target
+
+    request = _request(target, data, train, None, optimizer, checkpoint, batches, seed, device, dtype)
+    return partial(compare_target, request, methods=methods, steps=steps, seeds=seeds, k=k, output=output)
+
+
+@app.command()
+def spectrum(
+    target: opt.Target = None,
+    *,
+    end: Annotated[
+        list[opt.End] | None,
+        typer.Option(
+            "--target", help="Which end of the spectrum. Repeatable.", show_default="largest, rightmost, rotation"
+        ),
+    ] = None,
+    max_products: opt.MaxProducts = 300,
+    data: opt.Data = None,
+    train: opt.Train = None,
+    method: opt.Method = None,
+    optimizer: opt.Optimizer = None,
+    checkpoint: opt.Checkpoint = None,
+    device: opt.Device = None,
+    dtype: opt.Precision = None,
+    batches: opt.Batches = None,
+    k: opt.Count = 6,
+    seed: opt.Seed = 0,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Print leading eigenvalues with their residuals, and the verdict."""
+    from separatrix.cli.eigenvalues import spectrum_of_target
+
+    request = _request(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
+    return partial(spectrum_of_target, request, ends=[e.value for e in end or []], k=k, max_products=max_products)
+
+
+@app.command("compare-reports")
+def compare_reports(
+    before: Annotated[Path, typer.Argument(help="A diagnosis saved as .json.")],
+    after: Annotated[Path, typer.Argument(help="Another one.")],
+    *,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> Job:
+    """Show what changed between two saved diagnoses."""
+    from separatrix.cli.diagnosing import compare_saved
+
+    return partial(compare_saved, before, after)
+
+
+def _request(
+    target: str | None,
+    data: Path | None,
+    train: int | None,
+    method: str | None,
+    optimizer: list[str] | None,
+    checkpoint: Path | None,
+    batches: int | None,
+    seed: int,
+    device: str | None,
+    dtype: opt.Dtype | None,
+) -> Request:
+    named = None if dtype is None else dtype.value
+    return Request(target, data, train, method, tuple(optimizer or ()), checkpoint, batches, seed, device, named)

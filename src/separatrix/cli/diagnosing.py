@@ -1,0 +1,64 @@
+"""``separatrix diagnose`` and ``separatrix compare-reports``."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.text import Text
+
+from separatrix.cli.options import Request
+from separatrix.cli.outputs import check_outputs
+from separatrix.cli.starting import start
+from separatrix.cli.talk import Talk
+from separatrix.probes import Diagnosis, diagnose
+from separatrix.probes.record import SEVERITIES
+from separatrix.report import compare_diagnoses, show
+
+SUFFIXES = (".html", ".json", ".md")
+
+
+def diagnose_target(
+    request: Request,
+    talk: Talk,
+    *,
+    k: int,
+    budget: float | None,
+    remaining: int,
+    outputs: Sequence[Path],
+    fail_on: str | None,
+) -> int:
+    """Diagnose, write what is asked for, print; 1 where a finding is as severe as ``fail_on``."""
+    check_outputs(outputs, SUFFIXES)
+    found = start(request, talk)
+    with talk.progress(f"measuring {found.problem.name}") as advance:
+        diagnosis = diagnose(
+            found.problem,
+            method=found.method,
+            states=found.states,
+            k=k,
+            budget=budget,
+            remaining=remaining,
+            path=found.path,
+            seed=request.seed,
+            command=shlex.join(["separatrix", *talk.arguments]),
+            progress=lambda part: advance(part=part),
+        )
+    for path in outputs:
+        diagnosis.save(path)
+        talk.note(f"wrote {path}")
+    if talk.json or talk.quiet:
+        talk.result(diagnosis.to_dict(), Text(f"{diagnosis.severity}: {diagnosis.verdict}"))
+    else:
+        show(diagnosis, file=talk.out)
+    failed = fail_on is not None and SEVERITIES.index(diagnosis.worst()) >= SEVERITIES.index(fail_on)
+    return 1 if failed else 0
+
+
+def compare_saved(before: Path, after: Path, talk: Talk) -> int:
+    """What changed between two saved diagnoses."""
+    comparison = compare_diagnoses(Diagnosis.load(before), Diagnosis.load(after))
+    talk.result(asdict(comparison), Text(str(comparison)))
+    return 0

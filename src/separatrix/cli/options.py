@@ -1,0 +1,147 @@
+"""The options that several commands share, and the request that they make up. Knows no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# What is taken where no TARGET is given, and how long it is trained before it is measured.
+DEFAULT_TARGET, DEFAULT_TRAIN = "zoo:digits-gan", 2000
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a command starts from, as typed."""
+
+    target: str | None
+    data: Path | None
+    train: int | None
+    method: str | None
+    optimizers: tuple[str, ...]
+    checkpoint: Path | None
+    batches: int | None
+    seed: int
+    device: str | None
+    dtype: str | None
+
+    @property
+    def steps(self) -> int:
+        """How long to train before measuring."""
+        if self.train is not None:
+            return self.train
+        return DEFAULT_TRAIN if self.target is None and self.checkpoint is None else 0
+
+
+class Dtype(StrEnum):
+    float32 = "float32"
+    float64 = "float64"
+
+
+class Severity(StrEnum):
+    note = "note"
+    warning = "warning"
+    critical = "critical"
+
+
+class End(StrEnum):
+    largest = "largest"
+    rightmost = "rightmost"
+    leftmost = "leftmost"
+    rotation = "rotation"
+
+
+_START, _HOW, _OUT = "Where it starts", "How it is measured", "What is printed and written"
+
+Target = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TARGET",
+        help="zoo:NAME, path/to/file.py:NAME or package.module:NAME: a Problem, a Field, a Game, or a function that "
+        "returns one. Without TARGET: the bundled digits GAN.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The batch of a Game: .pt, .npy or .npz.", rich_help_panel=_START),
+]
+Train = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        metavar="N",
+        help=f"Train N steps first; 0, but {DEFAULT_TRAIN} where no TARGET is given.",
+        show_default=False,
+        rich_help_panel=_START,
+    ),
+]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME[:key=value,...]",
+        help="simultaneous, alternating:order=D/G, extragradient or consensus:gamma=10; the target's own if not given.",
+        rich_help_panel=_START,
+    ),
+]
+Optimizer = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[PLAYER=]NAME[:key=value,...]",
+        help="sgd, momentum, rmsprop, adam or adamw, such as adam:lr=2e-4,betas=0.5/0.999; for one player D=adam:lr=4e-4. "
+        "Repeatable.",
+        rich_help_panel=_START,
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Start from {'players': {name: state_dict}, 'optimizers': {name: state_dict}}, as saved by torch.save or by "
+        "separatrix train -o.",
+        rich_help_panel=_START,
+    ),
+]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1 ...", rich_help_panel=_START)]
+Precision = Annotated[Dtype | None, typer.Option("--dtype", help="Of players and data.", rich_help_panel=_START)]
+Seed = Annotated[int, typer.Option(help="Of minibatches, noise and random vectors.", rich_help_panel=_HOW)]
+Batches = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Measure on N batches of the target's loader or stream.",
+        rich_help_panel=_HOW,
+    ),
+]
+Count = Annotated[int, typer.Option("-k", min=1, help="Eigenvalues at each end of the spectrum.", rich_help_panel=_HOW)]
+Budget = Annotated[
+    float | None,
+    typer.Option(min=0, metavar="G", help="Begin no further part after so many gradients.", rich_help_panel=_HOW),
+]
+Remaining = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Steps that training still has to go.", rich_help_panel=_HOW)
+]
+MaxProducts = Annotated[int, typer.Option(min=1, metavar="N", help="Jacobian products to spend.", rich_help_panel=_HOW)]
+Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.", rich_help_panel=_OUT)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No talk, and results in a line.", rich_help_panel=_OUT)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUT)]
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write .html, .json or .md. Repeatable.", rich_help_panel=_OUT),
+]
+CheckpointOut = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write the checkpoint: .pt or .pth.", rich_help_panel=_OUT),
+]
+ResultOut = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write the result: .json.", rich_help_panel=_OUT),
+]
+FailOn = Annotated[
+    Severity | None,
+    typer.Option(help="Exit with 1 where a finding is that severe.", rich_help_panel=_OUT),
+]
