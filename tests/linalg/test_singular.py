@@ -119,7 +119,7 @@ def test_the_randomised_decomposition_is_near_optimal_and_bounded():
 def test_a_rank_beyond_the_smaller_side_is_refused_and_nan_named():
     with pytest.raises(InputError, match="rank must be between 1 and 3"):
         randomised_svd(Dense(torch.ones(3, 9)), 4)
-    with pytest.raises(NonFiniteError, match="product 1"):
+    with pytest.raises(NonFiniteError, match="block of 2 products"):
         range_finder(Dense(torch.full((4, 4), math.nan)), 2)
     with pytest.raises(NonFiniteError, match="product 1"):
         singular_values(Dense(torch.full((4, 4), math.nan)), 2, dense_up_to=0)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.linalg.operator import LinearOperator
+
+BLOCK = 8
 
 
 def as_generator(seed: int | torch.Generator) -> torch.Generator:
@@ -34,3 +38,10 @@ def signs(operator: LinearOperator, size: int, generator: torch.Generator) -> Te
     """A vector of random signs."""
     bits = torch.randint(0, 2, (size,), generator=generator)
     return (2 * bits - 1).to(operator.device, operator.dtype)
+
+
+def sign_blocks(operator: LinearOperator, probes: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """``probes`` sign vectors in blocks of at most ``BLOCK`` rows: operators may share work within a block."""
+    n = operator.shape[1]
+    for first in range(0, probes, BLOCK):
+        yield torch.stack([signs(operator, n, generator) for _ in range(min(BLOCK, probes - first))])

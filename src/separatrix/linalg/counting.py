@@ -38,3 +38,12 @@ class Counted(LinearOperator):
     def _apply_transpose(self, u: Tensor) -> Tensor:
         self.spent += 1
         return check_finite(self.inner._apply_transpose(u), f"product {self.spent} of the transpose of {self.inner!r}")
+
+    def _apply_rows(self, block: Tensor) -> Tensor:
+        self.spent += len(block)
+        return check_finite(self.inner._apply_rows(block), f"a block of {len(block)} products of {self.inner!r}")
+
+    def _apply_transpose_rows(self, block: Tensor) -> Tensor:
+        self.spent += len(block)
+        what = f"a block of {len(block)} products of the transpose of {self.inner!r}"
+        return check_finite(self.inner._apply_transpose_rows(block), what)

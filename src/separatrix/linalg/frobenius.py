@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from separatrix.linalg._checks import check_count, check_square
-from separatrix.linalg._draw import as_generator, seed_number, signs
+from separatrix.linalg._draw import BLOCK, as_generator, seed_number, sign_blocks
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.estimate import Estimate, ratio
 from separatrix.linalg.operator import LinearOperator
@@ -65,19 +67,15 @@ def frobenius_parts(operator: LinearOperator, probes: int = 30, *, seed: int | t
     exact = probes >= n
     count = n if exact else probes
     counted, generator = Counted(operator), as_generator(seed)
-    s, k, t = torch.zeros(3, count, dtype=torch.float64)
-    for i in range(count):
-        if exact:
-            z = torch.zeros(n, dtype=operator.dtype, device=operator.device)
-            z[i] = n**0.5
-        else:
-            z = signs(operator, n, generator)
-        forward, backward = (counted @ z).double(), (counted.T @ z).double()
-        if "skew" in operator.tags:
-            backward = -forward
-        s[i] = torch.linalg.vector_norm((forward + backward) / 2) ** 2
-        k[i] = torch.linalg.vector_norm((forward - backward) / 2) ** 2
-        t[i] = z.double() @ forward
+    blocks = _unit_blocks(operator, n) if exact else sign_blocks(operator, probes, generator)
+    samples = []
+    for Z in blocks:
+        forward = counted.rows(Z)
+        backward = -forward if "skew" in operator.tags else counted.T.rows(Z)
+        for z, ahead, back in zip(Z.double(), forward.double(), backward.double(), strict=True):
+            parts = torch.linalg.vector_norm((ahead + back) / 2), torch.linalg.vector_norm((ahead - back) / 2)
+            samples.append([float(parts[0]) ** 2, float(parts[1]) ** 2, float(z @ ahead)])
+    s, k, t = torch.tensor(samples, dtype=torch.float64).T
     drawn, number = 0 if exact else count, seed_number(seed)
 
     def estimate(value: float, stderr: float, what: str) -> Estimate:
@@ -99,3 +97,9 @@ def frobenius_parts(operator: LinearOperator, probes: int = 30, *, seed: int | t
         rotational_share=estimate(share, share_error, "rotational share"),
         trace=estimate(float(t.mean()), trace_error, "trace"),
     )
+
+
+def _unit_blocks(operator: LinearOperator, n: int) -> Iterator[Tensor]:
+    """``sqrt(n) e_i``: the mean over all of them is exact."""
+    eye = n**0.5 * torch.eye(n, dtype=operator.dtype, device=operator.device)
+    yield from torch.split(eye, BLOCK)

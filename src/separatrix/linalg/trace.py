@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from separatrix.linalg._checks import check_count, check_square
-from separatrix.linalg._draw import as_generator, normal, seed_number, signs
+from separatrix.linalg._draw import as_generator, normal, seed_number, sign_blocks
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.estimate import Estimate, exactly, from_samples
 from separatrix.linalg.operator import LinearOperator
@@ -58,9 +58,8 @@ def trace_hutchinson(operator: LinearOperator, probes: int = 30, *, seed: int | 
         return _dense_trace(operator, n, seed)
     counted, generator = Counted(operator), as_generator(seed)
     samples = []
-    for _ in range(probes):
-        z = signs(operator, n, generator)
-        samples.append(_dot(z, counted @ z))
+    for Z in sign_blocks(operator, probes, generator):
+        samples += [_dot(z, y) for z, y in zip(Z, counted.rows(Z), strict=True)]
     return from_samples(torch.tensor(samples), products=probes, seed=seed_number(seed), what="trace")
 
 
@@ -81,14 +80,13 @@ def trace_hutchpp(operator: LinearOperator, max_products: int = 30, *, seed: int
     if max_products >= n:
         return _dense_trace(operator, n, seed)
     counted, generator = Counted(operator), as_generator(seed)
-    sketch = torch.stack([signs(operator, n, generator) for _ in range(share)])
-    Q = torch.linalg.qr(counted.rows(sketch).T).Q.T
-    leading = sum(_dot(q, counted @ q) for q in Q)
+    sketch = torch.cat([counted.rows(Z) for Z in sign_blocks(operator, share, generator)])
+    Q = torch.linalg.qr(sketch.T).Q.T
+    leading = sum(_dot(q, y) for q, y in zip(Q, counted.rows(Q), strict=True))
     samples = []
-    for _ in range(share):
-        z = signs(operator, n, generator)
-        z = z - Q.T @ (Q @ z)
-        samples.append(_dot(z, counted @ z))
+    for Z in sign_blocks(operator, share, generator):
+        Z = Z - (Z @ Q.T) @ Q
+        samples += [_dot(z, y) for z, y in zip(Z, counted.rows(Z), strict=True)]
     return from_samples(
         torch.tensor(samples), offset=leading, products=counted.spent, seed=seed_number(seed), what="trace"
     )
@@ -162,10 +160,9 @@ def diagonal(operator: LinearOperator, probes: int = 30, *, seed: int | torch.Ge
         return DiagonalEstimate(value, torch.zeros_like(value), True, 0, n, number, f"exact, {n} products.")
     counted, generator = Counted(operator), as_generator(seed)
     total, squares = torch.zeros(2, n, dtype=operator.dtype, device=operator.device)
-    for _ in range(probes):
-        z = signs(operator, n, generator)
-        sample = z * (counted @ z)
-        total, squares = total + sample, squares + sample * sample
+    for Z in sign_blocks(operator, probes, generator):
+        sample = Z * counted.rows(Z)
+        total, squares = total + sample.sum(dim=0), squares + sample.square().sum(dim=0)
     mean = total / probes
     variance = (squares / probes - mean * mean).clamp(min=0) * (probes / (probes - 1))
     stderr = torch.sqrt(variance / probes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -41,31 +40,29 @@ def verify(operator: Counted, values: Tensor, vectors: Tensor, *, scale: float) 
     # Through real views: the norm of a complex tensor takes many times as long.
     lengths = torch.linalg.vector_norm(torch.view_as_real(x).flatten(1), dim=1, keepdim=True)
     x = x / lengths
-    residuals: list[float] = []
-    total, image, count = torch.zeros_like(x[0].real), torch.zeros_like(x[0].real), 0
+    rows: list[Tensor] = []
+    owners: list[tuple[int, ...]] = []  # which rows hold the real and imaginary part of each vector
     for i, lam in enumerate(values.tolist()):
-        if lam.imag < 0 and residuals and values[i] == values[i - 1].conj():
-            residuals.append(residuals[-1])
+        if lam.imag < 0 and owners and values[i] == values[i - 1].conj():
             x[i] = x[i - 1].conj()
+            owners.append(owners[-1])
             continue
-        a, b = x[i].real.to(operator.dtype), x[i].imag.to(operator.dtype)
-        real = lam.imag == 0 and not bool(b.any())
-        Aa = operator @ a.contiguous()
-        total, image, count = total + a, image + Aa, count + 1
-        if real:
-            residuals.append(_distance(Aa, lam.real * a.double()))
+        parts = [x[i].real] if lam.imag == 0 and not bool(x[i].imag.any()) else [x[i].real, x[i].imag]
+        owners.append(tuple(range(len(rows), len(rows) + len(parts))))
+        rows += [part.to(operator.dtype) for part in parts]
+    block = torch.stack(rows)
+    images = operator.rows(block)
+    residuals = []
+    for lam, owned in zip(values.tolist(), owners, strict=True):
+        u, y = block[list(owned)].double(), images[list(owned)].double()
+        if len(owned) == 1:
+            residuals.append(float(torch.linalg.vector_norm(y - lam.real * u)))
             continue
-        Ab = operator @ b.contiguous()
-        total, image, count = total + b, image + Ab, count + 1
-        a, b = a.double(), b.double()
-        residuals.append(
-            math.hypot(_distance(Aa, lam.real * a - lam.imag * b), _distance(Ab, lam.real * b + lam.imag * a))
-        )
+        omega = abs(lam.imag)  # the parts held are those of the member above the axis
+        turned = lam.real * u + omega * torch.stack([-u[1], u[0]])
+        residuals.append(float(torch.linalg.vector_norm(y - turned)))
+    total, image, count = block.sum(dim=0), images.sum(dim=0), len(block)
     again = 3 * (operator @ (total / 3).to(operator.dtype))
-    defect = _distance(again, image.double()) / (2 * count) ** 0.5
+    defect = float(torch.linalg.vector_norm((again - image).double())) / (2 * count) ** 0.5
     noise = max(defect, torch.finfo(operator.dtype).eps * scale)
     return Verified(x, torch.tensor(residuals, dtype=torch.float64).clamp(min=noise), noise)
-
-
-def _distance(a: Tensor, b: Tensor) -> float:
-    return float(torch.linalg.vector_norm(a.double() - b))
