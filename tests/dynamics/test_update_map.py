@@ -91,6 +91,9 @@ def test_the_update_map_is_the_derivative_of_the_real_step(base, scheme, transfo
         expected, found = differences(method, field, operator, z, states, u, 1e-4), operator @ u
         gap = ((found - expected).norm() / expected.norm()).item()
         assert gap < 1e-6, f"relative gap {gap:.2g}"
+        # The identity in the map must not hide the displacement.
+        beyond = (operator.point_part(found - expected).norm() / operator.point_part(expected - u).norm()).item()
+        assert beyond < 1e-6, f"relative gap of the displacement {beyond:.2g}"
     u, w = draw[0] * widths, draw[1]
     forward, backward = float(w @ (operator @ u)), float(u @ (operator.T @ w))
     scale = float(w.norm() * (operator @ u).norm())
@@ -123,18 +126,34 @@ def _part(layout, i):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_frozen_map_is_the_derivative_of_the_step_of_the_frozen_bases(scheme):
+def test_the_frozen_map_is_the_step_of_the_frozen_bases_on_the_linearised_field(scheme):
     field = smooth_gan()
     method = Method(BASES["one each"], SCHEMES[scheme])
     x, states = settled(method, field)
     operator = UpdateMap(method, field, x, states, frozen=True)
     frozen = Method({p: b.frozen(states[p]) for p, b in method.bases.items()}, method.scheme)
-    _, start = frozen.init(field)
-    z = flat(x, start)
-    u = torch.randn(len(z), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    expected = differences(frozen, field, operator, z, start, u, 1e-4)
-    assert (operator @ u - expected).norm() < 1e-8 * expected.norm()
+    jacobian = field.jacobian(x)
+    linear = linear_field(jacobian.to_dense(), {p: field.space.size(p) for p in field.players})
+    u = torch.randn(operator.shape[0], generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    pieces = u.split([size for _, size in operator.layout])
+    expected = flat(*frozen.step(linear, pieces[0], {"G": {"buffer": pieces[1]}, "D": {"buffer": pieces[2]}}))
+    torch.testing.assert_close(operator @ u, expected, rtol=0, atol=1e-12 * float(expected.norm()))
+    given = UpdateMap(method, field, x, states, frozen=True, jacobian=jacobian)
+    torch.testing.assert_close(given @ u, operator @ u, rtol=0, atol=1e-12 * float(expected.norm()))
     assert operator.layout == [("x", 34), ("G.buffer", 17), ("D.buffer", 17)]
+
+
+def test_a_jacobian_of_something_else_is_refused():
+    field = smooth_gan()
+    method = Method(SGD(0.1), transforms=(Consensus(1.0),))
+    with pytest.raises(InputError, match=r"a jacobian can be given to a frozen map only"):
+        UpdateMap(method, field, jacobian=field.jacobian())
+    with pytest.raises(
+        InputError, match=r"the jacobian given is that of 'game', the map needs that of 'Consensus\(game\)'"
+    ):
+        UpdateMap(method, field, frozen=True, jacobian=field.jacobian())
+    with pytest.raises(InputError, match=r"at the same point x; leave it out"):
+        UpdateMap(Method(SGD(0.1)), field, frozen=True, jacobian=field.jacobian(field.point + 1))
 
 
 def test_the_frozen_map_of_adam_has_the_multipliers_of_its_polynomial():

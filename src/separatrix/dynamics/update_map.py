@@ -14,7 +14,7 @@ from torch import Tensor
 
 from separatrix.dynamics.method import Method
 from separatrix.dynamics.schemes import Bases, States
-from separatrix.errors import ComputationError
+from separatrix.errors import ComputationError, InputError
 from separatrix.fields.field import Field
 from separatrix.fields.jacobian import Jacobian
 from separatrix.fields.support import refuse_known_wrong
@@ -29,9 +29,10 @@ class UpdateMap(LinearOperator):
         field: the field it runs on, before transforms; its draw is frozen.
         x: the point; where the field stands if ``None``.
         states: the bases' states; fresh ones if ``None``.
-        frozen: hold second moments where ``states`` has them (the linear model that predictions use); ``False`` is the
-            exact tangent of the very update that follows ``states``, second moments included; at fresh states that is
-            the first step, which has no momentum yet.
+        frozen: hold second moments where ``states`` has them and the Jacobian at ``x`` in all evaluations of the period: the
+            linear model that predictions use. ``False`` is the exact tangent of the very update that follows ``states``,
+            second moments included; at fresh states that is the first step, which has no momentum yet.
+        jacobian: of the transformed field at ``x``, to be used by a ``frozen`` map instead of a new one.
 
     Attributes:
         layout: ``(name, size)`` of the parts of ``z``, the point first.
@@ -40,7 +41,7 @@ class UpdateMap(LinearOperator):
     Raises:
         ComputationError: ``frozen`` and a base has no frozen form.
         UnsupportedOperatorError: an operator inside the losses has no second derivative, or is known for a wrong one.
-        InputError: a point of the wrong shape.
+        InputError: a point of the wrong shape; a ``jacobian`` of another field or point, or without ``frozen``.
 
     Cost: one Jacobian for each evaluation in the period (1 gradient and its graph), a single one with ``frozen``; a product
     costs as many Jacobian products as the period has evaluations, each by its players' share.
@@ -66,6 +67,8 @@ class UpdateMap(LinearOperator):
         if frozen:
             bases, states = frozen_bases(bases, states, field, x)
         self.field = method.field(field)
+        if jacobian is not None:
+            _check_jacobian(jacobian, self.field, x, frozen)
         self._jacobian = (jacobian or Jacobian(self.field, x, checks=False)) if frozen else None
         self.method, self.space = method, field.space
         self.layout: list[tuple[str, int]] = [("x", len(x))]
@@ -109,6 +112,18 @@ class UpdateMap(LinearOperator):
     def point_part(self, z: Tensor) -> Tensor:
         """The coordinates of the point in a vector ``z``, or in rows of them."""
         return z[..., : self.layout[0][1]]
+
+
+def _check_jacobian(jacobian: Jacobian, field: Field, x: Tensor, frozen: bool) -> None:
+    if not frozen:
+        raise InputError(
+            "a jacobian can be given to a frozen map only; the exact tangent needs one for each evaluation."
+        )
+    if jacobian.field.name != field.name or not torch.equal(jacobian.x, x.to(field.device, field.dtype)):
+        raise InputError(
+            f"the jacobian given is that of {jacobian.field.name!r}, the map needs that of {field.name!r} at the same point x; "
+            "leave it out to have it built."
+        )
 
 
 def frozen_bases(bases: Bases, states: States, field: Field, x: Tensor) -> tuple[Bases, States]:
