@@ -6,7 +6,9 @@
 """
 
 from separatrix.probes.best_response import BestResponse, Gain, best_response
+from separatrix.probes.best_response import BestResponse, best_response
 from separatrix.probes.diagnose import diagnose
+from separatrix.probes.forecast import Forecast, forecast
 from separatrix.probes.horizon import Horizon, horizon
 from separatrix.probes.interplay import Interplay, interplay
 from separatrix.probes.leading import Leading, leading
@@ -17,6 +19,7 @@ from separatrix.probes.sharpness import Sharpness, sharpness
 from separatrix.probes.signature import Signature, signature
 from separatrix.probes.spectrum import Spectrum, spectrum
 from separatrix.probes.stability import Outlook, outlook, outlooks
+from separatrix.probes.twins import Twins, twins, twins_of_method
 from separatrix.probes.twins import Twins, twins, twins_of_method
 
 __all__ = [

@@ -18,6 +18,7 @@ from separatrix.dynamics.schemes import Scheme, States
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field, GameField
 from separatrix.probes import findings as judge
+from separatrix.probes.best_response import BestResponse, best_response
 from separatrix.probes.eigenplane import eigenplane
 from separatrix.probes.forecast import forecast, forecast_section
 from separatrix.probes.horizon import horizon
@@ -209,14 +210,12 @@ def _measure_best_response(
     if not isinstance(measured, GameField) or len(measured.players) < 2 or setting.method is None or own_steps < 1:
         book.notes.append("best_response: needs a game of several players and their optimizers.")
         return
-    from separatrix.probes.best_response import best_response
-
     method, states = setting.method, setting.states
     held = held_out if held_out is not None or problem is None else problem.held_out
     stream = None if problem is None else problem.stream
-    found = book.take(
-        "best_response",
-        lambda: best_response(
+
+    def respond() -> BestResponse:
+        found = best_response(
             measured,
             held_out=held,
             bases=method.bases_for(measured.players),
@@ -224,8 +223,11 @@ def _measure_best_response(
             steps=own_steps,
             stream=stream,
             seed=seed,
-        ),
-    )
+        )
+        measured.gradients += found.gradients
+        return found
+
+    found = book.take("best_response", respond)
     if found is not None:
         book.sections["best_response"] = found.section()
         losses = {p: sum(terms.values()) for p, terms in measured.losses().items()}
