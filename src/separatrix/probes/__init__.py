@@ -6,7 +6,6 @@
 """
 
 from separatrix.probes.best_response import BestResponse, Gain, best_response
-from separatrix.probes.best_response import BestResponse, best_response
 from separatrix.probes.diagnose import diagnose
 from separatrix.probes.forecast import Forecast, forecast
 from separatrix.probes.horizon import Horizon, horizon
@@ -20,12 +19,12 @@ from separatrix.probes.signature import Signature, signature
 from separatrix.probes.spectrum import Spectrum, spectrum
 from separatrix.probes.stability import Outlook, outlook, outlooks
 from separatrix.probes.twins import Twins, twins, twins_of_method
-from separatrix.probes.twins import Twins, twins, twins_of_method
 
 __all__ = [
     "BestResponse",
     "Diagnosis",
     "Finding",
+    "Forecast",
     "Gain",
     "Horizon",
     "Interplay",
@@ -39,6 +38,7 @@ __all__ = [
     "Twins",
     "best_response",
     "diagnose",
+    "forecast",
     "horizon",
     "interplay",
     "leading",
