@@ -10,6 +10,7 @@ from torch import nn
 
 from separatrix.errors import InputError
 from separatrix.topology import (
+    basins,
     betti_numbers,
     cancel,
     edge_signs,
@@ -20,6 +21,7 @@ from separatrix.topology import (
     pl_gradient,
     relu_complex,
     relu_level_set,
+    v_paths,
 )
 
 
@@ -120,6 +122,34 @@ def test_where_f_tends_to_infinity_relative_and_ordinary_homology_agree():
     for level in (float(complex.values.min()) + 0.05, float(complex.values.median()) + 1e-4):
         ordinary = relu_level_set(model, level).sublevel_betti_numbers()
         assert (*bars.betti_numbers(level), 0, 0)[:2] == ordinary
+
+
+@pytest.mark.parametrize(("second", "change"), [(-1.0, 0), (-(1 - 2.0**-53), 1), (-(1 + 2.0**-52), -1)])
+def test_an_edge_is_flat_only_if_the_slope_is_exactly_zero(second, change):
+    model = network((1, 2, 1), 0)  # F = relu(x) + second relu(x + 1): its slope right of 0 is 1 + second
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)
+        model[0].bias.copy_(torch.tensor([0.0, 1.0]))
+        model[2].weight.copy_(torch.tensor([[1.0, second]], dtype=torch.float64))
+    complex = relu_complex(model)
+    right = int(complex.vertices[:, 0].argmax())
+    assert edge_signs(complex).change[right, 0].tolist() == [change, 1]
+    assert bool(pl_critical(complex).flat[right]) == (change == 0)
+
+
+def test_v_paths_and_basins_end_at_minima_or_leave_for_infinity():
+    complex = relu_complex(network((2, 16, 16, 1), 0))
+    field = pl_gradient(complex)
+    gradient, values = field.gradient, complex.values[:, 0]
+    minima = gradient.critical(0)
+    lowest = basins(gradient)
+    assert set(lowest.tolist()) <= {-1, *minima.tolist()}
+    settled = lowest >= 0
+    assert (values[field.vertex[gradient.complex.cells(0)]][settled] >= values[field.vertex[lowest[settled]]]).all()
+    for saddle in gradient.critical(1).tolist():
+        for path in v_paths(gradient, saddle).paths:
+            along = values[field.vertex[path]]
+            assert (along.diff() <= 0).all()
 
 
 def test_cancelling_leaves_the_homology_alone():

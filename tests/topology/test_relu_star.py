@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from relu_families import FAMILIES, network
@@ -31,6 +32,25 @@ def test_a_star_found_locally_is_the_one_in_the_complex(family, d):
         expected = "critical" if vertex in index else "flat" if critical.flat[vertex] else "regular"
         assert star.kind in (expected, "undecided")
         assert star.index == index.get(vertex) or star.kind == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("slopes", "errors", "expected"),
+    [
+        ([[1.0, -1.0], [1.0, 1.0]], 0.1, ("regular", None)),
+        ([[1.0, 1.0], [1.0, 1.0]], 0.1, ("critical", 0)),
+        ([[-1.0, -1.0], [1.0, 1.0]], 0.1, ("critical", 1)),
+        ([[-1.0, -1.0], [-1.0, -1.0]], 0.1, ("critical", 2)),
+        ([[-1.0, 0.11], [1.0, 1.0]], 0.1, ("regular", None)),
+        ([[-1.0, 0.1], [1.0, 1.0]], 0.1, ("undecided", None)),
+        ([[-1.0, 0.0], [1.0, 1.0]], 0.1, ("undecided", None)),
+        ([[-1.0, 0.0], [1.0, 1.0]], 0.0, ("flat", None)),
+    ],
+)
+def test_a_kind_is_claimed_only_when_no_slope_is_within_its_error(slopes, errors, expected):
+    from separatrix.topology.relu_star import _classify
+
+    assert _classify(np.array(slopes), np.full((2, 2), errors)) == expected
 
 
 def test_along_every_edge_one_neuron_leaves_zero_and_the_output_changes_at_the_slope():

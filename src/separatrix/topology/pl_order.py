@@ -48,11 +48,11 @@ def vertex_order(complex: ReLUComplex, signs: EdgeSigns) -> tuple[Floats, Column
         return lookup(int(finite[vertex])).along(l, 1)
 
     tie = np.zeros(len(value), dtype=np.int64)
-    by_place = np.argsort(place, kind="stable")
-    for group in np.split(by_place, np.flatnonzero(np.diff(place[by_place])) + 1):
-        if len(group) > 1:
-            own = group.tolist()
-            tie[group] = _exact_ranks(along[group], spread[group], lambda i, own=own: exactly_along(own[i]))  # type: ignore[misc]
+    tied = np.flatnonzero(np.bincount(place)[place] > 1)
+    tied = tied[np.argsort(place[tied], kind="stable")]
+    for group in np.split(tied, np.flatnonzero(np.diff(place[tied])) + 1):
+        own = group.tolist()
+        tie[group] = _exact_ranks(along[group], spread[group], lambda i, own=own: exactly_along(own[i]))  # type: ignore[misc]
     order = np.lexsort((tie, place))
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))

@@ -125,16 +125,16 @@ def relu_complex(model: nn.Module, *, max_vertices: int = 2_000_000) -> ReLUComp
         model: an ``nn.Sequential``, or any module with a traceable ``forward`` of one vector; residual sums are fine.
             float32 weights are taken as the numbers they are; BatchNorm (eval) and consecutive affine layers are
             multiplied out in float64.
-        max_vertices: the budget. Cutting along a neuron that would exceed it is not begun, and the complex of the
-            neurons before it is returned with ``status == "incomplete"``. A vertex costs about
-            ``d 3^d + N + 60 d`` bytes and has about ``2^d`` cells.
+        max_vertices: the budget, vertices at infinity included. Cutting along a neuron that would exceed it is not
+            begun, and the complex of the neurons before it is returned with ``status == "incomplete"``. A vertex has
+            about ``2^d`` cells; with three inputs a cell takes about 400 bytes, its share of the gradient included.
 
     Raises:
         InputError: an unsupported layer, NaN or infinite weights, a layer in training mode: each named.
         NonGenericError: more than d neurons vanish in one point, for example through duplicate neurons or
             several without bias; it names them.
 
-    Cost: 1e5 cells a second or more for 2 and 3 inputs.
+    Cost: per vertex one forward pass and one d-system; 1e5 to 4e5 cells per CPU-second for 2 and 3 inputs.
 
     References:
         [grigsby2022] for the complex, [berzins2023] for edge subdivision.

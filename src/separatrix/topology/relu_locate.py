@@ -119,12 +119,10 @@ class VertexLocator:
         last = self.program.layer_of(int(zeros.max()) - self.facets) if zeros.max() >= self.facets else -1
         box = np.broadcast_to(self.box[:, :, None], (*self.box.shape, size))
         forms, activations = layer_forms(self.program, signs[self.facets :], last - 1)
-        table, vertices = np.concatenate([box, *forms]), np.arange(size)[:, None]
+        table = np.concatenate([box, *forms])
         rows = np.empty((size, d, d + 1))
         earlier = zeros < len(table)
-        rows[earlier] = (
-            table[zeros, :, vertices][earlier] if earlier.all() else table[zeros[earlier], :, np.nonzero(earlier)[0]]
-        )
+        rows[earlier] = table[zeros[earlier], :, np.nonzero(earlier)[0]]
         for k in range(d):  # in the last layer only the rows that are asked for
             here = np.flatnonzero(~earlier[:, k])
             if len(here):
