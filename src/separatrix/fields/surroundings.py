@@ -53,7 +53,8 @@ def unchanged(module: nn.Module) -> Iterator[None]:
                 now.clear()
                 now.update(attributes)
             for container, kept in items:
-                _refill(container, kept)
+                if container or kept:  # most are empty tables of hooks
+                    _refill(container, kept)
 
 
 def _items(attributes: Mapping[str, Any]) -> list[tuple[Any, Any]]:
