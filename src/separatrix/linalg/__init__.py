@@ -1,10 +1,16 @@
-"""Matrix-free linear algebra on operators: what a numerical analyst would ask of a Jacobian, at the cost of
-products.
+"""Matrix-free linear algebra on operators: what a numerical analyst would ask of a Jacobian.
 
 A :class:`LinearOperator` is a matrix known by ``A @ u`` and ``A.T @ u``. Solvers work on its device, take
 blocks as ``(k, n)``, draw randomness only from a ``seed`` and return frozen records in which every number
 has its error beside it. Signs are those of the operator given: for the Jacobian of a field an equilibrium
 attracts where all eigenvalues have negative real part, and the rightmost one is the dangerous one.
+
+- A few eigenvalues: ``eigenvalues``, from both sides ``two_sided_eigenvalues``, with little memory
+  ``rightmost_by_filter``; a few singular values: ``singular_values``.
+- All of them at once: ``spectral_density`` (symmetric), ``frobenius_parts``, ``trace_xtrace``, ``diagonal``.
+- What is certain: ``stability`` and the bounds it rests on, ``extremes``, ``numerical_range``,
+  ``pseudospectrum``, ``condition_numbers``.
+- Solves: ``gmres``, ``fgmres``, ``minres``, ``cg``, ``lsmr``; low rank: ``randomised_svd``, ``range_finder``.
 
 >>> import torch
 >>> from separatrix.linalg import Dense, eigenvalues
@@ -17,7 +23,8 @@ attracts where all eigenvalues have negative real part, and the rightmost one is
 from separatrix.linalg.condition import TwoSided, condition_numbers, two_sided_eigenvalues
 from separatrix.linalg.deflation import Deflated
 from separatrix.linalg.density import SpectralDensity, spectral_density
-from separatrix.linalg.eigen import Eigenvalues, eigenvalues
+from separatrix.linalg.eigen import eigenvalues
+from separatrix.linalg.eigen_record import Eigenvalues
 from separatrix.linalg.estimate import Estimate
 from separatrix.linalg.exponential import ExponentialStep, rightmost_by_filter
 from separatrix.linalg.extremes import Extremes, extremes
@@ -54,13 +61,11 @@ from separatrix.linalg.trace import (
 )
 
 __all__ = [
-    # operators
     "Block",
     "Deflated",
     "Dense",
     "Diagonal",
     "DiagonalEstimate",
-    # eigenvalues
     "Eigenvalues",
     "Estimate",
     "ExponentialStep",

@@ -10,7 +10,8 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.linalg._checks import check_count
 from separatrix.linalg._draw import as_generator
-from separatrix.linalg.eigen import DENSE_UP_TO, Eigenvalues, eigenvalues
+from separatrix.linalg.eigen import DENSE_UP_TO, eigenvalues
+from separatrix.linalg.eigen_record import Eigenvalues
 from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.ordering import Target
 

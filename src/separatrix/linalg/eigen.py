@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,10 +15,11 @@ from separatrix.linalg._checks import check_count, check_finite, check_positive,
 from separatrix.linalg._draw import as_generator, normal, seed_number
 from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
+from separatrix.linalg.eigen_record import Eigenvalues, status_of
 from separatrix.linalg.harmonic import harmonic_pairs, harmonic_restart
-from separatrix.linalg.krylov_schur import KrylovForm, krylov_schur
+from separatrix.linalg.krylov_schur import KrylovForm, krylov_schur, lift
 from separatrix.linalg.operator import LinearOperator
-from separatrix.linalg.ordering import Near, Target, as_key, select, target_name
+from separatrix.linalg.ordering import Key, Near, Target, as_key, select, target_name
 from separatrix.linalg.projected import eigen_decomposition, kind_of
 from separatrix.linalg.second_look import look_again
 from separatrix.linalg.verify import verify
@@ -26,58 +29,6 @@ DEFAULT_BUDGET = 3000
 BASIS_BYTES = 2**30
 LOOKS = 3
 METHODS = {"general": "krylov-schur", "symmetric": "lanczos", "skew": "skew-lanczos"}
-
-
-@dataclass(frozen=True)
-class Eigenvalues:
-    """The wanted end of a spectrum. Sign of the operator given: rightmost means largest real part.
-
-    Attributes:
-        values: ``(k,)`` complex128 on the host, most wanted first; one more than asked for where a
-            conjugate pair would be split, fewer where the budget did not reach.
-        residuals: ``||A x - lam x||`` of the unit vector ``x``, ``(k,)`` float64, from fresh products;
-            never below ``noise``. Each ``lam`` is an exact eigenvalue of an operator that far from ``A``.
-
-        converged: ``residual <= max(tolerance * |lam|, 10 * noise)``, ``(k,)`` bool.
-        vectors: unit right eigenvectors, rows, ``(k, n)`` complex on the operator's device; None if not
-            asked for.
-        target: name of the order.
-        method: ``dense``, ``krylov-schur``, or for a tagged operator ``lanczos``, ``skew-lanczos``.
-        complete: the whole spectrum was computed, so nothing wanted can be missing. Krylov methods cannot
-            prove it.
-        products: real products of ``A`` taken, verification included.
-        tolerance: as asked for.
-        seed: of the start vector.
-        noise: rounding error of a product with a unit vector, from a linearity check on the returned vectors.
-        status: one sentence.
-        krylov: the Krylov decomposition, for warm starts, deflation and pseudospectra; None when dense.
-    """
-
-    values: Tensor
-    residuals: Tensor
-    converged: Tensor
-    vectors: Tensor | None
-    target: str
-    method: str
-    complete: bool
-    products: int
-    tolerance: float
-    seed: int
-    noise: float
-    status: str
-    krylov: KrylovForm | None = None
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def __str__(self) -> str:
-        lines = [f"{'#':>3} {'real':>14} {'imag':>14} {'residual':>10}  converged"]
-        for i, (lam, residual, ok) in enumerate(
-            zip(self.values.tolist(), self.residuals.tolist(), self.converged.tolist(), strict=True)
-        ):
-            lines.append(f"{i + 1:>3} {lam.real:>14.6g} {lam.imag:>14.6g} {residual:>10.1e}  {'yes' if ok else 'NO'}")
-        lines.append(self.status)
-        return "\n".join(lines)
 
 
 def eigenvalues(
@@ -151,21 +102,10 @@ def eigenvalues(
     begin = _start(operator, start, generator)
     counted = Counted(operator, DEFAULT_BUDGET if max_products is None else max_products)
     reserve = min(k + 3, counted.budget or 0)
-
-    form: KrylovForm | None = None
-    remark = ""
     if n <= dense_up_to and (max_products is None or n + reserve <= max_products):
-        # Read through the operator itself: many have a cheaper way to their matrix than n counted products.
-        matrix = check_finite(operator.to_dense(), f"the matrix of {operator!r}").to("cpu", torch.float64)
-        counted.spent += n
-        spectrum, columns = eigen_decomposition(matrix.numpy(), kind_of(operator))
-        everything = torch.from_numpy(spectrum)
-        chosen = select(everything, key, k)
-        values, x = everything[chosen], torch.from_numpy(columns)[:, chosen].T
-        scale = float(torch.linalg.matrix_norm(matrix)) / n**0.5
-        counted.budget = None
-        settled, method = True, "dense"
+        found = _dense(counted, key, k)
     else:
+        size = _basis_size(operator, n, k, basis_size)
         with progress_line(progress, f"{target_name(target)} eigenvalues") as report:
             search = partial(
                 krylov_schur,
@@ -173,7 +113,7 @@ def eigenvalues(
                 k=k,
                 key=key,
                 tol=tol,
-                basis_size=_basis_size(operator, n, k, basis_size),
+                basis_size=size,
                 generator=generator,
                 reserve=reserve,
                 on_check=report,
@@ -182,57 +122,75 @@ def eigenvalues(
                 search.keywords["pairs"] = partial(harmonic_pairs, shift=key.shift)
                 search.keywords["restart"] = partial(harmonic_restart, shift=key.shift)
             form = search(start=begin)
-            looks = LOOKS if second_look else 0
-            while looks > 0 and form.settled and counted.left - reserve > k:
-                allowed = int(min(counted.left - reserve, max(counted.spent, 50)))
-                look = look_again(counted, form, key, products=allowed, generator=generator)
-                remark, looks = f"; {look.sentence}", looks - 1
-                if look.newcomer is None or counted.left - reserve <= k:
-                    break
-                form = search(start=look.newcomer)
-        values, x = form.values, lift(form)
-        scale = float(torch.linalg.matrix_norm(torch.from_numpy(form.projected), 2))
-        settled, method = form.settled, METHODS[kind_of(operator)]
+            remark = ""
+            if second_look:
+                form, remark = _look_again(counted, form, key, search, reserve, generator)
+        found = _Found(form.values, lift(form), float(np.linalg.norm(form.projected, 2)), form, remark)
 
-    checked = verify(counted, values, x, scale=scale)
-    converged = checked.residuals <= torch.clamp(tol * values.abs(), min=10 * checked.noise)
+    checked = verify(counted, found.values, found.vectors, scale=found.scale)
+    converged = checked.residuals <= torch.clamp(tol * found.values.abs(), min=10 * checked.noise)
+    method = METHODS[kind_of(operator)] if found.form else "dense"
+    settled = found.form is None or found.form.settled
     return Eigenvalues(
-        values=values,
+        values=found.values,
         residuals=checked.residuals,
         converged=converged,
         vectors=checked.vectors if vectors else None,
         target=target_name(target),
         method=method,
-        complete=method == "dense",
+        complete=found.form is None,
         products=counted.spent,
         tolerance=tol,
         seed=seed_number(seed),
         noise=checked.noise,
-        status=status_of(converged, k, target_name(target), method, counted.spent, settled, checked.noise, remark),
-        krylov=form,
+        status=status_of(
+            converged, k, target_name(target), method, counted.spent, settled, checked.noise, found.remark
+        ),
+        krylov=found.form,
     )
 
 
-def status_of(
-    converged: Tensor,
-    k: int,
-    target: str,
-    method: str,
-    spent: int,
-    settled: bool,
-    noise: float,
-    remark: str = "",
-) -> str:
-    """The sentence of an eigenvalue record."""
-    done, found = int(converged.sum()), len(converged)
-    sentence = f"{done} of {found} {target} eigenvalues converged ({method}, {spent} products){remark}"
-    if found < k:
-        return f"{sentence}; only {found} of k={k} reached: raise max_products."
-    if done == found:
-        return f"{sentence}."
-    if settled:
-        return f"{sentence}; the rest is held up by rounding (product noise {noise:.1e})."
-    return f"{sentence}; budget spent: raise max_products, or basis_size where memory allows."
+@dataclass(frozen=True)
+class _Found:
+    values: Tensor
+    vectors: Tensor  # rows, of any length
+    scale: float  # a lower bound of ||A||
+    form: KrylovForm | None = None
+    remark: str = ""
+
+
+def _dense(counted: Counted, key: Key, k: int) -> _Found:
+    operator = counted.inner
+    # Read through the operator itself: many have a cheaper way to their matrix than n counted products.
+    matrix = check_finite(operator.to_dense(), f"the matrix of {operator!r}").to("cpu", torch.float64)
+    counted.spent += len(matrix)
+    spectrum, columns = eigen_decomposition(matrix.numpy(), kind_of(operator))
+    values = torch.from_numpy(spectrum)
+    chosen = select(values, key, k)
+    scale = float(torch.linalg.matrix_norm(matrix)) / len(matrix) ** 0.5
+    return _Found(values[chosen], torch.from_numpy(columns)[:, chosen].T, scale)
+
+
+def _look_again(
+    counted: Counted,
+    form: KrylovForm,
+    key: Key,
+    search: Callable[..., KrylovForm],
+    reserve: int,
+    generator: torch.Generator,
+) -> tuple[KrylovForm, str]:
+    """Reopen the search while a second one finds something wanted more."""
+    remark = ""
+    for _ in range(LOOKS):
+        left = int(counted.left - reserve)
+        if not form.settled or left <= len(form.values) + 1:
+            break
+        look = look_again(counted, form, key, products=min(left - 1, max(counted.spent, 50)), generator=generator)
+        remark = f"; {look.sentence}"
+        if look.newcomer is None:
+            break
+        form = search(start=look.newcomer)
+    return form, remark
 
 
 def _start(operator: LinearOperator, start: Eigenvalues | Tensor | None, generator: torch.Generator) -> Tensor:
@@ -261,12 +219,3 @@ def _basis_size(operator: LinearOperator, n: int, k: int, asked: int | None) -> 
         return check_count("basis_size", asked, least=min(k + 3, n), why=f" for k={k}")
     fits = BASIS_BYTES // (n * operator.dtype.itemsize)
     return min(n, max(2 * k + 20, min(80, fits)))
-
-
-def lift(form: KrylovForm) -> Tensor:
-    """Ritz vectors, rows, from their coordinates."""
-    basis = form.basis[: len(form.coordinates)]
-    S = torch.from_numpy(form.coordinates).T
-    real = S.real.to(basis.device, basis.dtype) @ basis
-    imag = S.imag.to(basis.device, basis.dtype) @ basis
-    return torch.complex(real, imag)

@@ -8,8 +8,8 @@ from torch import Tensor
 from separatrix.linalg._checks import check_count, check_positive, check_square
 from separatrix.linalg._draw import as_generator, normal, seed_number
 from separatrix.linalg.counting import Counted
-from separatrix.linalg.eigen import Eigenvalues, lift, status_of
-from separatrix.linalg.krylov_schur import krylov_schur
+from separatrix.linalg.eigen_record import Eigenvalues, status_of
+from separatrix.linalg.krylov_schur import krylov_schur, lift
 from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.ordering import TARGETS, select
 from separatrix.linalg.projected import eigen_decomposition, kind_of

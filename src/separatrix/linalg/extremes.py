@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 from scipy.special import betaincinv
+from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.linalg._checks import check_count, check_positive, check_square, check_tag
@@ -81,9 +82,16 @@ def extremes(
         >>> import torch
         >>> from separatrix.linalg import Diagonal, extremes
         >>> found = extremes(Diagonal(torch.linspace(-2, 1, 400, dtype=torch.float64)))
-        >>> found.highest <= 1 <= found.upper_bound <= 1.01
+        >>> 1 <= found.upper_bound <= 1.01
         True
     """
+    return extremes_and_top(operator, tol=tol, failure=failure, max_products=max_products, seed=seed)[0]
+
+
+def extremes_and_top(
+    operator: LinearOperator, *, tol: float, failure: float, max_products: int, seed: int | torch.Generator
+) -> tuple[Extremes, Tensor]:
+    """:func:`extremes` and the unit Ritz vector of the highest value, ``(n,)``."""
     n = check_square(operator, "bounds of a spectrum")
     check_tag(operator, "symmetric", "extremes", "take operator.sym.")
     check_positive("tol", tol)
@@ -101,7 +109,7 @@ def extremes(
         exhausted = H[j, j - 1] == 0
         if not (exhausted or j == m or j % CHECK_EVERY == 0):
             continue
-        theta: Matrix = np.linalg.eigvalsh((H[:j, :j] + H[:j, :j].T) / 2).astype(np.float64)
+        theta, vectors = np.linalg.eigh((H[:j, :j] + H[:j, :j].T) / 2)
         rounding = 10 * torch.finfo(operator.dtype).eps * float(np.abs(theta).max())
         gap = [0.0, 0.0]
         if not exhausted:
@@ -110,7 +118,8 @@ def extremes(
         if exhausted or max(gap) <= tol * (theta[-1] - theta[0]):
             break
     enough = "" if exhausted or max(gap) <= tol * (theta[-1] - theta[0]) else ", wider than asked for"
-    return Extremes(
+    top = torch.from_numpy(vectors[:, -1].copy()).to(basis) @ basis[:j]
+    found = Extremes(
         lowest=float(theta[0]),
         highest=float(theta[-1]),
         lower_bound=float(theta[0] - gap[0] - rounding),
@@ -121,6 +130,7 @@ def extremes(
         seed=seed_number(seed),
         status=f"{j} Lanczos steps, failure probability {0.0 if j == n else failure:.1g}{enough}.",
     )
+    return found, top / torch.linalg.vector_norm(top)
 
 
 def _gap(theta: Matrix, betas: Matrix, n: int, failure: float) -> float:

@@ -198,3 +198,12 @@ def rows_to_keep(T: Matrix, wanted: int) -> int:
     if T[p, p - 1] != 0:
         p = p + 1 if p + 1 < m else p - 1
     return p
+
+
+def lift(form: KrylovForm) -> Tensor:
+    """Ritz vectors, rows, from their coordinates."""
+    basis = form.basis[: len(form.coordinates)]
+    S = torch.from_numpy(form.coordinates).T
+    real = S.real.to(basis.device, basis.dtype) @ basis
+    imag = S.imag.to(basis.device, basis.dtype) @ basis
+    return torch.complex(real, imag)

@@ -12,7 +12,8 @@ from torch import Tensor
 from separatrix.linalg._checks import check_count, check_finite, check_positive, check_square
 from separatrix.linalg._draw import as_generator, seed_number
 from separatrix.linalg.condition import condition_numbers
-from separatrix.linalg.eigen import DENSE_UP_TO, Eigenvalues, eigenvalues
+from separatrix.linalg.eigen import DENSE_UP_TO, eigenvalues
+from separatrix.linalg.eigen_record import Eigenvalues
 from separatrix.linalg.extremes import Extremes, extremes
 from separatrix.linalg.operator import LinearOperator, Tagged
 from separatrix.linalg.projected import eigen_decomposition, kind_of
