@@ -424,3 +424,13 @@ def test_bad_arguments_are_named() -> None:
     game.models["G"][0] = nn.Linear(3, 7)  # type: ignore[index]
     with pytest.raises(InputError, match=r"G\.0\.weight was replaced"):
         optim.Simultaneous(game, Adam(1e-3)).step(a_batch())
+
+
+def test_states_of_a_training_can_be_given() -> None:
+    game = a_game()
+    opt = optim.Simultaneous(game, Adam(1e-3))
+    opt.step(a_batch())
+    again = optim.Simultaneous(game, Adam(1e-3), states=opt.states)
+    assert again.states["G"]["step"] == 1
+    with pytest.raises(InputError, match="the given state has nothing for player 'D'"):
+        optim.Simultaneous(game, Adam(1e-3), states={"G": opt.states["G"]})

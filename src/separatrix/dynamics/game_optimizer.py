@@ -35,6 +35,7 @@ class GameOptimizer(torch.optim.Optimizer):
             optimizer (its state is taken over, it is left as it is), by player.
         scheme: where the field is evaluated and what is committed.
         transforms: of the field, first one first.
+        states: of the bases, by player, from a training or a measurement; fresh or taken over ones where ``None``.
         settings: for a class: ``lr`` and so on.
 
     Raises:
@@ -57,6 +58,7 @@ class GameOptimizer(torch.optim.Optimizer):
         *,
         scheme: Scheme | None = None,
         transforms: tuple[Transform, ...] = (),
+        states: States | None = None,
         **settings: Any,
     ) -> None:
         self.game = game
@@ -64,6 +66,10 @@ class GameOptimizer(torch.optim.Optimizer):
         self.transforms = tuple(transforms)
         self.scheme.check(game.players)
         self._bases, self._states = bases_of(bases, game, **settings)
+        if states is not None:
+            for player in game.players:
+                self._check_state(player, states.get(player))
+            self._states = {p: states[p] for p in game.players}
         self._live = LiveStep(game)
         self._steps = 0
         groups = []
@@ -138,13 +144,13 @@ class GameOptimizer(torch.optim.Optimizer):
         present = self._states[player]
         if state is None or set(state) != set(present):
             raise InputError(
-                f"the state_dict has {sorted(state) if state else 'nothing'} for player {player!r}, its base keeps "
+                f"the given state has {sorted(state) if state else 'nothing'} for player {player!r}, its base keeps "
                 f"{sorted(present)}; it was saved with other players or bases."
             )
         for name, tensor in present.items():
             if isinstance(tensor, torch.Tensor) and state[name].shape != tensor.shape:
                 raise InputError(
-                    f"{name!r} of player {player!r} has shape {tuple(state[name].shape)} in the state_dict, "
+                    f"{name!r} of player {player!r} has shape {tuple(state[name].shape)} in the given state, "
                     f"{tuple(tensor.shape)} here; it was saved with other modules."
                 )
 

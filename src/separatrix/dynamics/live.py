@@ -7,6 +7,8 @@ A :class:`GameField` measures: it works on copies and freezes the draw. Here the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from math import isfinite
 from typing import Any, TypeVar
 
 import torch
@@ -35,7 +37,7 @@ class LiveField(Field):
     Attributes:
         batch: what the next evaluation sees.
         losses: ``{player: {term: 0-dim tensor}}``, of the first evaluation of each player since ``begin``.
-        directions_seen: ``{player: (n_player,)}``, likewise.
+        norms: length of each player's direction, likewise, transforms left out.
     """
 
     def __init__(self, game: Game) -> None:
@@ -44,7 +46,7 @@ class LiveField(Field):
         self.game = game
         self.batch: Any = None
         self.losses: dict[str, dict[str, Tensor]] = {}
-        self.directions_seen: dict[str, Tensor] = {}
+        self.norms: dict[str, float] = {}
         self._stands: Tensor | None = None
         # Floating-point operations: of the forward pass for each set of players, and of each player's backward pass.
         self._forward: dict[tuple[str, ...], int] = {}
@@ -67,7 +69,7 @@ class LiveField(Field):
                     f"{entry.name} was replaced by another parameter since the game was made; make the Game and its "
                     "optimizer again."
                 )
-        self.losses, self.directions_seen = {}, {}
+        self.losses, self.norms = {}, {}
         self._stands = self.point
         return self._stands
 
@@ -86,12 +88,32 @@ class LiveField(Field):
                 parameter.copy_(piece)
         self._stands = x
 
+    def directions(self, x: Tensor | None = None, players: Iterable[str] | None = None) -> dict[str, Tensor]:
+        wanted = self.players if players is None else tuple(players)
+        leaves = self.leaves(x)
+        found = self.inside(leaves, lambda: self._gradients(leaves, wanted, False), create_graph=False)
+        parts = {player: self.space.join(grads).neg() for player, grads in found.items()}
+        for player, v in parts.items():
+            norm = float(v.norm())
+            self.norms.setdefault(player, norm)
+            # The norm is cheaper than a look at every entry, which only decides where it overflows.
+            if not isfinite(norm) and not bool(torch.isfinite(v).all()):
+                self._name_non_finite(player, [-g for g in found[player]])
+        return parts
+
     def trace(
         self, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
     ) -> Rows:
         wanted = self.players if players is None else tuple(players)
-        counting = len(wanted) < len(self.players) and any(p not in self._backward for p in wanted)
-        return self.inside(leaves, lambda: self._trace(leaves, wanted, create_graph, counting), create_graph)
+        found = self.inside(leaves, lambda: self._gradients(leaves, wanted, create_graph), create_graph)
+        for player, grads in found.items():
+            if player not in self.norms:
+                self.norms[player] = float(self.space.join([g.detach() for g in grads]).norm())
+        return {
+            (player, i): -grad
+            for player, grads in found.items()
+            for i, grad in zip(self.space.owned(player), grads, strict=True)
+        }
 
     def inside(self, leaves: Sequence[Tensor], run: Callable[[], T], create_graph: bool = True) -> T:
         with torch.enable_grad():
@@ -114,29 +136,20 @@ class LiveField(Field):
         total = forward + sum(self._backward.values())
         return (self._forward[wanted] + sum(self._backward[p] for p in wanted)) / total if total else 1.0
 
-    def _trace(self, leaves: Sequence[Tensor], wanted: tuple[str, ...], create_graph: bool, counting: bool) -> Rows:
-        rows: Rows = {}
+    def _gradients(
+        self, leaves: Sequence[Tensor], wanted: tuple[str, ...], create_graph: bool
+    ) -> dict[str, list[Tensor]]:
+        """Each player's own gradient, tensor by tensor; counts operations where a player's share is not yet known."""
+        counting = len(wanted) < len(self.players) and any(p not in self._backward for p in wanted)
         losses, flops = _counted(lambda: self._losses(wanted), counting)
         if counting:
             self._forward[wanted] = flops
+        found: dict[str, list[Tensor]] = {}
         for number, player in enumerate(wanted):
             total = sum(losses[player].values(), torch.zeros((), dtype=self.dtype, device=self.device))
-            owned = self.space.owned(player)
+            own = [leaves[i] for i in self.space.owned(player)]
             keep = create_graph or number + 1 < len(wanted)
-            grads, flops = _counted(
-                lambda total=total, owned=owned, keep=keep: (
-                    torch.autograd.grad(  # type: ignore[misc]
-                        total,
-                        [leaves[i] for i in owned],
-                        create_graph=create_graph,
-                        retain_graph=keep,
-                        allow_unused=True,
-                    )
-                    if total.requires_grad
-                    else (None,) * len(owned)
-                ),
-                counting,
-            )
+            grads, flops = _counted(partial(_grad, total, own, keep, create_graph), counting)
             if counting:
                 self._backward[player] = flops
             if all(g is None for g in grads):
@@ -145,12 +158,10 @@ class LiveField(Field):
                     "look for .detach(), torch.no_grad(), .item() or requires_grad_(False) on the way, or for a loss that "
                     "was returned under the wrong player."
                 )
-            pieces = [-(torch.zeros_like(leaves[i]) if g is None else g) for i, g in zip(owned, grads, strict=True)]
-            rows.update({(player, i): piece for i, piece in zip(owned, pieces, strict=True)})
+            found[player] = [torch.zeros_like(p) if g is None else g for p, g in zip(own, grads, strict=True)]
             if player not in self.losses:
                 self.losses[player] = {term: value.detach() for term, value in losses[player].items()}
-                self.directions_seen[player] = self.space.join([piece.detach() for piece in pieces])
-        return rows
+        return found
 
     def _losses(self, wanted: Sequence[str]) -> dict[str, dict[str, Tensor]]:
         models, batch = self.game.views(), moved(self.batch, device=self.device, dtype=self.dtype)
@@ -169,6 +180,12 @@ class LiveField(Field):
             if all(bool(torch.isfinite(t.detach()).all()) for t in tensors_of(found)):
                 raise
             raise NonFiniteError(str(error)) from None
+
+
+def _grad(total: Tensor, own: Sequence[Tensor], keep: bool, create_graph: bool) -> tuple[Tensor | None, ...]:
+    if not total.requires_grad:
+        return (None,) * len(own)
+    return torch.autograd.grad(total, own, create_graph=create_graph, retain_graph=keep, allow_unused=True)
 
 
 def _counted(run: Callable[[], T], counting: bool) -> tuple[T, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import torch
@@ -86,7 +87,7 @@ class LiveStep:
             )
             self._check(after)
             field.move_to(after)
-        norms = {p: float(v.norm()) for p, v in field.directions_seen.items()}
+        norms = dict(field.norms)
         return following, Step(
             number + 1,
             {p: {term: float(value) for term, value in terms.items()} for p, terms in field.losses.items()},
@@ -96,7 +97,7 @@ class LiveStep:
         )
 
     def _check(self, x: Tensor) -> None:
-        if bool(torch.isfinite(x).all()):
+        if isfinite(float(x.norm())) or bool(torch.isfinite(x).all()):
             return
         i = int((~torch.isfinite(x)).nonzero()[0])
         entry = next(e for e in self.field.space.entries if e.offset <= i < e.offset + e.numel)
