@@ -302,8 +302,11 @@ def _describe_problem(book: _Notebook, problem: Problem) -> None:
 def _conclude(book: _Notebook, name: str) -> Diagnosis:
     ranked = sorted(book.findings, key=lambda f: -SEVERITIES.index(f.severity))
     worst = ranked[0].severity if ranked else "ok"
-    if ranked and worst != "note":
-        verdict = " ".join(f.sentence for f in ranked if f.severity == worst)
+    grave = [f for f in ranked if f.severity == worst and worst != "note"]
+    if grave:
+        verdict = f"{grave[0].title}. {grave[0].sentence}"
+        if len(grave) > 1:
+            verdict += " Also: " + "; ".join(f.title[0].lower() + f.title[1:] for f in grave[1:]) + "."
     else:
         verdict = "Nothing looks wrong in what was measured."
         if book.sections.get("signature"):

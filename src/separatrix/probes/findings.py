@@ -161,13 +161,13 @@ def best_response_findings(rows: Sequence[dict[str, object]], losses: dict[str, 
     if share < BEST_RESPONSE_SHARE:
         return []
     held = row["gain_held_out"]
-    beside = f", {held:.2g} on held-out data" if isinstance(held, float) else ""
+    beside = f" ({held:.2f} on held-out data)" if isinstance(held, float) else ""
     return [
         Finding(
             "far-from-best-response",
             "warning",
             "Every player could still gain much alone",
-            f"{player}, which gains least, still lowers its loss by {gain:.2g}{beside} in {row['steps']} own steps with the others "
+            f"{player}, which gains least, still lowers its loss by {gain:.2f}{beside} in {row['steps']} own steps with the others "
             f"frozen ({share:.0%} of its loss): the players are far from an equilibrium and keep moving the target.",
             share,
             BEST_RESPONSE_SHARE,

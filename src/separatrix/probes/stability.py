@@ -55,6 +55,8 @@ class Outlook:
         if self.limiting is None:
             return "no limit found"
         m = self.limiting
+        if self.safe_step == 0:
+            return "a rotation that grows at every step size" if m.imag else "a mode that grows at every step size"
         if abs(m.imag) > 1e-6 * abs(m):
             return f"a rotation of {abs(np.angle(m)):.2g} rad per step"
         return "overshooting of a stiff mode" if m.real < 0 else "a real growing mode"
