@@ -3,9 +3,10 @@
 Two runs make the same steps with the same batches and draws; the second starts a little beside the first. With ``d_t``
 their difference in all floating-point state, read in the parameters, the finite-size growth exponent is
 ``(1 / T) sum_t log(|d_{t+1}| / |d_t|)`` a step, ``d`` being drawn back to one small length after each step
-[benettin1980]. The mean is taken with weights that fade out towards both ends, ``exp(-1 / (s (1 - s)))`` at ``s = t / T``,
-since a rotating ``d`` makes the terms swing and a plain mean then errs by a swing over ``T`` [das2017]. Positive: the run forgets where it came from; negative: it is attracted to one path. For a linear map it
-is the logarithm of the spectral radius.
+[benettin1980]. Positive: the run forgets where it came from; negative: it is drawn to one path. For a linear map it is
+the logarithm of the spectral radius. The mean is taken with weights that fade out towards both ends,
+``exp(-1 / (s (1 - s)))`` at ``s = t / T``, since a rotating ``d`` makes the terms swing and a plain mean then errs by a
+swing over ``T`` [das2017].
 """
 
 from __future__ import annotations
