@@ -1,0 +1,54 @@
+"""Every example runs, with few steps, and says what it is there to say."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_plain_loop_is_diagnosed_by_five_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "report.html"
+    diagnosis = load("plain_loop").main(steps=20, batch=32, report=report)
+    assert diagnosis["method"]["steps_made"] == {"D": 20, "G": 20}
+    assert list(diagnosis["problem"]["players"]) == ["D", "G"]
+    assert "detached" not in [finding.code for finding in diagnosis.findings]
+    assert "Signature" in capsys.readouterr().out
+    assert report.read_text(encoding="utf-8").startswith("<!")
+
+
+def test_a_game_that_is_no_gan_is_unstable_where_the_formula_says_so() -> None:
+    measure = load("not_a_gan").measure
+    stable, curvature = measure(20.0, steps=400)
+    assert curvature < 0
+    assert stable["spectrum"]["verdict"]["name"] == "stable"
+    unstable, curvature = measure(1.0, steps=60)
+    assert curvature > 0
+    assert unstable["spectrum"]["verdict"]["name"] == "unstable"
+
+
+def test_detached_fakes_are_found_and_the_remedy_keeps_the_gradients(capsys: pytest.CaptureFixture[str]) -> None:
+    findings = load("detached_fakes").main(count=64)
+    assert [f.split(":")[0] for f in findings["as_usual"]] == ["detached"]
+    assert findings["remedied"] == []
+    assert "two gradients: 0.0e+00" in capsys.readouterr().out
+
+
+def test_a_stopped_and_resumed_run_is_bitwise_the_same() -> None:
+    assert load("drop_in_optimiser").main(steps=12)
+
+
+def test_every_example_is_tested() -> None:
+    here = Path(__file__).read_text(encoding="utf-8")
+    assert [p.stem for p in EXAMPLES.glob("*.py") if f'load("{p.stem}")' not in here] == []
