@@ -179,3 +179,21 @@ def test_on_a_gpu_the_jacobian_is_that_of_the_cpu():
     torch.testing.assert_close((J @ u.cuda()).cpu(), expected)
     dense, G = J.to_dense(), field.space.index("G")
     torch.testing.assert_close(J["G", "G"].to_dense(), dense[G, G])
+
+
+def test_a_player_share_is_counted_where_a_penalty_makes_the_data_require_gradients():
+    torch.manual_seed(0)
+    generator = torch.nn.Linear(4, 3)
+    critic = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1))
+
+    def losses(models, real):
+        real = real.requires_grad_()
+        on_real, on_fake = models["D"](real), models["D"](models["G"](torch.randn(len(real), 4)))
+        (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
+        penalty = slope.square().sum(1).mean()
+        return {"G": -on_fake.mean(), "D": on_fake.mean() - on_real.mean() + penalty}
+
+    field = Game({"G": generator, "D": critic}, losses).on(torch.randn(8, 3))
+    shares = [field.share([player]) for player in ("G", "D")]
+    assert all(0 < share < 1 for share in shares)
+    assert sum(shares) >= 1

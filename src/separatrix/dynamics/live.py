@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from separatrix.errors import InputError, NonFiniteError, SeparatrixError
 from separatrix.fields import Field, Game
 from separatrix.fields.batches import moved, tensors_of
 from separatrix.fields.field import Rows
+from separatrix.fields.flops import counted
 from separatrix.fields.loss_terms import read_losses
 from separatrix.fields.surroundings import differentiable_kernels
 from separatrix.fields.unsupported import translated
@@ -192,6 +192,4 @@ def _counted(run: Callable[[], T], counting: bool) -> tuple[T, int]:
     """The result, and the floating-point operations that it took where they are asked for."""
     if not counting:
         return run(), 0
-    with FlopCounterMode(display=False) as counter:
-        result = run()
-    return result, int(counter.get_total_flops())
+    return counted(run)

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from separatrix.errors import InputError, SeparatrixError
 from separatrix.fields.batches import copied, moved, samples_in
 from separatrix.fields.field import Field, Rows
+from separatrix.fields.flops import counted
 from separatrix.fields.game import Game
 from separatrix.fields.loss_terms import read_losses
 from separatrix.fields.surroundings import default_dtype, differentiable_kernels, frozen_randomness
@@ -126,10 +126,8 @@ class GameField(Field):
         return self._shares[key]
 
     def _flops(self, players: Sequence[str]) -> float:
-        counter = FlopCounterMode(display=False)
-        with counter:
-            self._trace_batch(self.leaves(), self.batches[0], players, create_graph=False)
-        return float(counter.get_total_flops())
+        leaves, batch = self.leaves(), self.batches[0]
+        return float(counted(lambda: self._trace_batch(leaves, batch, players, create_graph=False))[1])
 
     def _tensors(self, leaves: Sequence[Tensor]) -> dict[str, Tensor]:
         """What stands in for the parameters and buffers of the arena during an evaluation."""
