@@ -236,7 +236,7 @@ def signature_sentence(found: Signature, remaining: int) -> str:
     change = remaining * np.log(found.growth(top))
     weight = "which matters" if change >= 1 else "which is neutral"
     turn = found.period_steps(top)
-    how = "without turning" if turn is None or turn > 1e4 else f"turning once in {turn:.0f} steps"
+    how = "without turning" if turn is None or turn > remaining else f"turning once in {turn:.0f} steps"
     return (
         f"{len(growing)} of {len(kept)} resolved multipliers grow, the fastest by {found.growth(top) - 1:.2%} per step, {how}, "
         f"{weight} over {remaining} steps." + tail
