@@ -58,6 +58,7 @@ def test_the_gradient_is_valid_acyclic_and_relatively_perfect(number):
     gradient = field.gradient
     assert gradient.is_matching()
     assert gradient.is_acyclic()
+    gradient.complex.check()
     assert gradient.complex.is_chain_complex()
     # critical cells away from flat edges are those of the critical vertices, dimension = index, at the same vertices
     own = gradient.critical()

@@ -47,6 +47,7 @@ def test_euler_cross_polytope_deletion_and_boundary_identities_hold(number):
     complex = relu_complex(model)
     f = complex.f_vector
     assert sum((-1) ** k * count for k, count in enumerate(f)) == (-1) ** d
+    complex.chain_complex.check()
     assert complex.chain_complex.is_chain_complex()
     # cross-polytope: every choice of sides of the d neurons at a vertex is a cell of its own, and there are 2 d edges
     stars = complex.cells.groups[d].ids
