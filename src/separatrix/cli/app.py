@@ -76,7 +76,9 @@ def diagnose(
 def train(
     target: opt.Target = None,
     *,
-    steps: Annotated[int, typer.Option(min=0, metavar="N", help="How many steps.")] = opt.DEFAULT_TRAIN,
+    steps: Annotated[
+        int, typer.Option(callback=opt.at_least(0), metavar="N", help="How many steps.")
+    ] = opt.DEFAULT_TRAIN,
     data: opt.Data = None,
     method: opt.Method = None,
     optimizer: opt.Optimizer = None,
@@ -105,9 +107,12 @@ def compare(
         typer.Option(metavar="A,B,...", help="Methods as --method takes them, separated by commas."),
     ] = "simultaneous,alternating,extragradient",
     steps: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Steps of the first method; the others get its cost.")
+        int,
+        typer.Option(callback=opt.at_least(1), metavar="N", help="Steps of the first method; the others get its cost."),
     ] = 500,
-    seeds: Annotated[int, typer.Option(min=1, metavar="S", help="How many seeds, from --seed on.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(callback=opt.at_least(1), metavar="S", help="How many seeds, from --seed on.")
+    ] = 3,
     data: opt.Data = None,
     train: opt.Train = None,
     optimizer: opt.Optimizer = None,

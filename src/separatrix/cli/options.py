@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -56,6 +57,18 @@ class End(StrEnum):
 
 _START, _HOW, _OUT = "Where it starts", "How it is measured", "What is printed and written"
 
+
+def at_least(minimum: int) -> Callable[[float | None], float | None]:
+    """A check of an option's value, for typer."""
+
+    def check(value: float | None) -> float | None:
+        if value is not None and value < minimum:
+            raise typer.BadParameter(f"it must be at least {minimum}, got {value:g}")
+        return value
+
+    return check
+
+
 Target = Annotated[
     str | None,
     typer.Argument(
@@ -72,7 +85,7 @@ Data = Annotated[
 Train = Annotated[
     int | None,
     typer.Option(
-        min=0,
+        callback=at_least(0),
         metavar="N",
         help=f"Train N steps first; 0, but {DEFAULT_TRAIN} where no TARGET is given.",
         show_default=False,
@@ -111,21 +124,28 @@ Seed = Annotated[int, typer.Option(help="Of minibatches, noise and random vector
 Batches = Annotated[
     int | None,
     typer.Option(
-        min=1,
+        callback=at_least(1),
         metavar="N",
         help="Measure on N batches of the target's loader or stream.",
         rich_help_panel=_HOW,
     ),
 ]
-Count = Annotated[int, typer.Option("-k", min=1, help="Eigenvalues at each end of the spectrum.", rich_help_panel=_HOW)]
+Count = Annotated[
+    int, typer.Option("-k", callback=at_least(1), help="Eigenvalues at each end of the spectrum.", rich_help_panel=_HOW)
+]
 Budget = Annotated[
     float | None,
-    typer.Option(min=0, metavar="G", help="Begin no further part after so many gradients.", rich_help_panel=_HOW),
+    typer.Option(
+        callback=at_least(0), metavar="G", help="Begin no further part after so many gradients.", rich_help_panel=_HOW
+    ),
 ]
 Remaining = Annotated[
-    int, typer.Option(min=1, metavar="N", help="Steps that training still has to go.", rich_help_panel=_HOW)
+    int,
+    typer.Option(callback=at_least(1), metavar="N", help="Steps that training still has to go.", rich_help_panel=_HOW),
 ]
-MaxProducts = Annotated[int, typer.Option(min=1, metavar="N", help="Jacobian products to spend.", rich_help_panel=_HOW)]
+MaxProducts = Annotated[
+    int, typer.Option(callback=at_least(1), metavar="N", help="Jacobian products to spend.", rich_help_panel=_HOW)
+]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.", rich_help_panel=_OUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No talk, and results in a line.", rich_help_panel=_OUT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUT)]

@@ -123,6 +123,8 @@ def _check_losses(problem: Problem) -> None:
     try:
         problem.subject.on(None).losses()
     except InputError as error:
+        if error.__cause__ is None:  # they ran, and what they returned is at fault
+            raise
         raise InputError(
             f"{str(error).rstrip('.')}. {problem.name!r} was given no data: if its losses need a batch, add --data FILE (.pt, "
             ".npy, .npz) or target a Problem with data."

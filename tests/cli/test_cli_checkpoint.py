@@ -1,0 +1,195 @@
+"""Checkpoints: written by train, read by diagnose, and exchanged with plain torch."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from separatrix.cli.checkpoint import checkpoint_of, load_players, load_states
+from separatrix.cli.target import find_target
+from separatrix.dynamics import SGD, Adam, AdamW, Method, RMSprop, train
+from separatrix.errors import InputError
+from separatrix.fields import Game
+
+
+@pytest.mark.parametrize("base", [SGD(0.1), SGD(0.1, 0.9), RMSprop(1e-2, momentum=0.5), Adam(1e-2), AdamW(1e-2)])
+def test_players_and_states_come_back_bitwise(cli, tmp_path: Path, base: Any) -> None:
+    problem = find_target("game.py:trained")
+    method = Method({"G": base, "D": base})
+    run = train(problem, 3, method=method)
+    torch.save(checkpoint_of(problem.game, method, run.states), tmp_path / "c.pt")
+    saved = torch.load(tmp_path / "c.pt", weights_only=True)
+    again = find_target("game.py:trained")
+    load_players(again.game, saved["players"])
+    bases, states = load_states(again.game, method, saved["optimizers"], keep=False)
+    assert torch.equal(again.field().point, run.x)
+    assert bases == method.bases
+    for player, state in run.states.items():
+        for name, value in state.items():
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(states[player][name], value)
+
+
+def test_a_plain_torch_loop_goes_on_from_it(cli) -> None:
+    cli("train", "game.py:trained", "--steps", "3", "-o", "c.pt")
+    saved = torch.load("c.pt", weights_only=True)
+    generator = nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(generator.parameters())
+    generator.load_state_dict(saved["players"]["G"])
+    optimizer.load_state_dict(saved["optimizers"]["G"])
+    assert optimizer.param_groups[0]["betas"] == (0.5, 0.9)
+    assert saved["separatrix"] == {"target": "game.py:trained", "steps": 3, "seed": 0}
+
+
+def test_training_in_two_parts_ends_where_training_at_once_does(cli) -> None:
+    """The batch is always the same here, so the seed of the second part does not matter."""
+    cli("train", "game.py:trained", "--steps", "6", "-o", "whole.pt")
+    cli("train", "game.py:trained", "--steps", "2", "-o", "first.pt")
+    cli("train", "game.py:trained", "--steps", "4", "--checkpoint", "first.pt", "-o", "second.pt")
+    whole, second = (torch.load(p, weights_only=True)["players"] for p in ("whole.pt", "second.pt"))
+    for player in whole:
+        for name, tensor in whole[player].items():
+            assert torch.equal(tensor, second[player][name]), (player, name)
+
+
+def test_a_checkpoint_of_a_torch_loop_is_diagnosed_with_its_own_settings(cli) -> None:
+    """A game without a method of its own: the optimizers of the checkpoint say how it is trained."""
+    problem = find_target("game.py:trained")
+    optimizers = {p: torch.optim.RMSprop(m.parameters(), lr=3e-3) for p, m in problem.game.models.items()}
+    for optimizer in optimizers.values():
+        for parameter in optimizer.param_groups[0]["params"]:
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step()
+    torch.save(
+        {
+            "players": {p: m.state_dict() for p, m in problem.game.models.items()},
+            "optimizers": {p: o.state_dict() for p, o in optimizers.items()},
+        },
+        "loop.pt",
+    )
+    torch.save(torch.ones(4, 2), "real.pt")
+    result = cli("diagnose", "game.py:gan", "--data", "real.pt", "--checkpoint", "loop.pt", "--budget", "1", "--json")
+    assert result.code == 0, result.err
+    bases = result.json["sections"]["method"]["bases"]
+    assert {p: (b["kind"], b["lr"]) for p, b in bases.items()} == {"G": ("RMSprop", 3e-3), "D": ("RMSprop", 3e-3)}
+    assert result.json["sections"]["method"]["scheme"] == "alternating"
+
+
+def test_settings_named_by_the_user_hold_instead_of_the_checkpoints(cli) -> None:
+    cli("train", "game.py:trained", "--steps", "2", "-o", "c.pt")
+    result = cli(
+        "diagnose", "game.py:trained", "--checkpoint", "c.pt", "--optimizer", "adam:lr=0.5", "--budget", "1", "--json"
+    )
+    section = result.json["sections"]["method"]
+    assert section["bases"]["G"]["lr"] == 0.5
+    assert section["steps_made"] == {"G": 2, "D": 2}
+
+
+def test_optimizers_may_hold_constant_parameters_too(cli) -> None:
+    body = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    body[0].requires_grad_(False)
+    game = Game({"model": body}, lambda m, batch: m["model"](torch.ones(1, 1)).sum())
+    optimizer = torch.optim.Adam(body.parameters(), lr=0.25)
+    bases, _ = load_states(game, None, {"model": optimizer.state_dict()}, keep=False)
+    assert bases["model"].lr == 0.25
+
+
+def test_players_without_optimizers_are_enough(cli) -> None:
+    problem = find_target("game.py:problem")
+    torch.save({"players": {p: 2 * t for p, t in problem.game.models.items()}}, "c.pt")
+    assert (
+        cli("train", "game.py:problem", "--steps", "0", "--checkpoint", "c.pt", "--json").json["score"]["size"]["after"]
+        == 2
+    )
+
+
+def _gan(**changes: Any) -> dict[str, Any]:
+    nets = {"G": nn.Linear(2, 2), "D": nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))}
+    optimizers = {p: torch.optim.Adam(m.parameters()) for p, m in nets.items()}
+    for p, m in nets.items():
+        m(torch.ones(1, 2)).sum().backward()
+        optimizers[p].step()
+    saved: dict[str, Any] = {
+        "players": {p: m.state_dict() for p, m in nets.items()},
+        "optimizers": {p: o.state_dict() for p, o in optimizers.items()},
+    }
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        place = saved
+        for key in parents:
+            place = place[int(key) if key.isdigit() else key]
+        last = int(last) if last.isdigit() else last
+        place.pop(last) if value is None else place.__setitem__(last, value)
+    return saved
+
+
+SGD_STATE = torch.optim.SGD([torch.ones(1)], lr=1.0).state_dict()
+LION = {"state": {}, "param_groups": [{"lr": 1.0, "rho": 2, "params": [0, 1]}]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"players": None}, "holds a dict with the keys optimizers; a checkpoint is {'players'"),
+        ({"optimizers": 3}, "'optimizers' holds a int"),
+        ({"players__D": None}, "the checkpoint has the players G, the game has G, D"),
+        ({"players__G__bias": None}, "the checkpoint lacks tensor 'bias' of player 'G'"),
+        ({"players__G__extra": torch.ones(1)}, "tensor 'extra' is unknown to player 'G'"),
+        (
+            {"players__G__weight": torch.ones(3, 2)},
+            r"tensor 'weight' of player 'G' has shape \(3, 2\) in the checkpoint, \(2, 2\)",
+        ),
+        ({"players__G": torch.ones(3)}, "lacks tensor '(weight|bias)' of player 'G'"),
+        ({"optimizers__D": None}, "the checkpoint has optimizers for G, the players are G, D"),
+        (
+            {"optimizers__G": SGD_STATE},
+            "optimizer of player 'G' is SGD, the method uses Adam; add --optimizer G=sgd:lr=",
+        ),
+        ({"optimizers__G": LION}, "is none of SGD, RMSprop, Adam and AdamW .its settings are lr, params, rho"),
+        ({"optimizers__G": 3}, r"is not the state_dict\(\) of a torch optimizer"),
+        (
+            {"optimizers__G__param_groups__0__params": [0]},
+            "optimizer of player 'G' holds 1 tensors, the player moves 2",
+        ),
+        (
+            {"optimizers__G__state__0__exp_avg": torch.ones(5)},
+            r"'exp_avg' of tensor number 0 of player 'G' has shape \(5,\)",
+        ),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_names_player_and_tensor(refused, changes: dict[str, Any], message: str) -> None:
+    torch.save(_gan(**changes), "c.pt")
+    assert re.search(message, refused("diagnose", "game.py:trained", "--checkpoint", "c.pt", "--train", "5"))
+
+
+def test_nothing_is_loaded_where_one_tensor_does_not_fit(cli) -> None:
+    problem = find_target("game.py:trained")
+    before = problem.field().point
+    with pytest.raises(InputError, match="of player 'D'"):
+        load_players(problem.game, _gan(**{"players__D__2.bias": torch.ones(7)})["players"])
+    assert torch.equal(problem.field().point, before)
+
+
+@pytest.mark.parametrize("contents", [b"no zip file", b""])
+def test_a_file_that_is_no_checkpoint_is_named(refused, contents: bytes) -> None:
+    Path("c.pt").write_bytes(contents)
+    assert re.search(
+        r"--checkpoint c.pt does not load with torch.load\(weights_only=True\)",
+        refused("train", "--checkpoint", "c.pt"),
+    )
+
+
+def test_other_contents_are_named(refused) -> None:
+    torch.save(torch.ones(2), "c.pt")
+    assert "holds a Tensor; a checkpoint is {'players'" in refused("train", "--checkpoint", "c.pt")
+    assert "there is no such file" in refused("train", "--checkpoint", "d.pt")
+
+
+def test_a_field_has_no_players_to_load(refused) -> None:
+    torch.save(_gan(), "c.pt")
+    assert "this command needs a Game" in refused("diagnose", "game.py:field", "--checkpoint", "c.pt")
