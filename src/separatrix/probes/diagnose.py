@@ -2,73 +2,37 @@
 
 from __future__ import annotations
 
-import platform
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from importlib.metadata import version
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from separatrix.dynamics import Alternating, Method, Problem, Simultaneous
+from separatrix.dynamics import Alternating, Method, Problem, Run, Simultaneous
 from separatrix.dynamics.convert import bases_of
 from separatrix.dynamics.schemes import Scheme, States
-from separatrix.errors import ComputationError, InputError
+from separatrix.errors import InputError
 from separatrix.fields import Field, GameField
 from separatrix.probes import findings as judge
 from separatrix.probes.best_response import BestResponse, best_response
+from separatrix.probes.description import conclude, describe
 from separatrix.probes.eigenplane import eigenplane
 from separatrix.probes.forecast import forecast, forecast_section
 from separatrix.probes.horizon import horizon
 from separatrix.probes.interplay import interplay
 from separatrix.probes.leading import leading
-from separatrix.probes.record import SEVERITIES, Diagnosis, Finding
+from separatrix.probes.notebook import Notebook
+from separatrix.probes.record import Diagnosis
 from separatrix.probes.reduced import reduce
+from separatrix.probes.run_diagnosis import diagnose_run
 from separatrix.probes.setting import Setting, settle
 from separatrix.probes.sharpness import sharpness, sharpness_section
 from separatrix.probes.signature import signature, signature_section, signature_sentence
 from separatrix.probes.stability import outlooks, stability_section
 from separatrix.probes.verdict import verdict_section
 
-T = TypeVar("T")
-
-
-@dataclass
-class _Notebook:
-    """The sections, findings, notes and costs as they come in."""
-
-    subject: Field
-    budget: float | None
-    progress: Callable[[str], None]
-    sections: dict[str, Any] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    costs: list[dict[str, Any]] = field(default_factory=list)
-
-    def spent(self) -> float:
-        return float(sum(row["gradients"] for row in self.costs))
-
-    def take(self, part: str, measure: Callable[[], T]) -> T | None:
-        """Run one measurement within the budget; what cannot be computed becomes a note."""
-        if self.budget is not None and self.spent() >= self.budget:
-            self.notes.append(f"{part}: left out, the budget of {self.budget:g} gradients is spent.")
-            return None
-        self.progress(part)
-        before, start = self.subject.gradients, time.process_time()
-        try:
-            return measure()
-        except ComputationError as error:
-            self.notes.append(f"{part}: {error}")
-            return None
-        finally:
-            gradients, seconds = self.subject.gradients - before, time.process_time() - start
-            self.costs.append({"part": part, "gradients": gradients, "seconds": seconds})
-
 
 def diagnose(
-    subject: Field | Problem,
+    subject: Field | Problem | Run,
     *,
     optimizers: Any = None,
     scheme: Scheme | None = None,
@@ -88,7 +52,7 @@ def diagnose(
     """Everything one measurement can say about a game where its players stand now.
 
     Args:
-        subject: ``game.on(batch)``, any :class:`Field`, or a :class:`Problem`.
+        subject: ``game.on(batch)``, any :class:`Field`, a :class:`Problem`, or a :class:`Run` (replay and twins only).
         optimizers: what trains the players: ``{player: torch optimizer or base}``, state included. Read, never changed.
         scheme: how their steps are put together; alternating for several players, in the game's order, if ``None``.
         method, states: instead of ``optimizers`` and ``scheme``: a :class:`Method` and its bases' states.
@@ -112,24 +76,24 @@ def diagnose(
 
     Cost: about 700 gradients and some 30 CPU-seconds for a GAN of 54 000 parameters and 1 437 images; less with a budget.
     """
+    if isinstance(subject, Run):
+        return diagnose_run(subject, seed=seed, command=command, progress=progress)
     problem = subject if isinstance(subject, Problem) else None
     if not isinstance(subject, (Field, Problem)):
         raise InputError(
-            f"diagnose takes a Field or a Problem, got a {type(subject).__name__}; bind a game to data first: game.on(batch)."
+            f"diagnose takes a Field, Problem or Run, got a {type(subject).__name__}; bind a game to data first: game.on(batch)."
         )
     measured = subject.field(seed=seed) if isinstance(subject, Problem) else subject
     method, states = _resolve(measured, problem, method, states, optimizers, scheme)
-    book = _Notebook(measured, budget, progress or (lambda part: None))
-    setting = book.take("Jacobian and self-tests", lambda: settle(measured, method, states=states))
-    if setting is None:
-        raise ComputationError(book.notes[-1])
+    book = Notebook(measured, budget, progress or (lambda part: None))
+    setting = book.need("Jacobian and self-tests", lambda: settle(measured, method, states=states))
     book.findings += judge.self_test_findings(setting.jacobian.findings)
     if setting.why_not:
         book.notes.append(f"method: {setting.why_not}.")
     _measure_spectrum(book, setting, k=k, max_products=max_products, remaining=remaining, path=path, seed=seed)
     _measure_best_response(book, setting, problem, held_out, own_steps, seed)
-    _describe(book, setting, problem, seed, command)
-    return _conclude(book, measured.name)
+    describe(book, setting, problem, seed, command)
+    return conclude(book, measured.name)
 
 
 def _resolve(
@@ -156,7 +120,7 @@ def _resolve(
 
 
 def _measure_spectrum(
-    book: _Notebook, setting: Setting, *, k: int, max_products: int, remaining: int, path: Tensor | None, seed: int
+    book: Notebook, setting: Setting, *, k: int, max_products: int, remaining: int, path: Tensor | None, seed: int
 ) -> None:
     """Everything that the Jacobian gives."""
     modes = book.take("spectrum", lambda: leading(setting.operator, k=k, max_products=max_products, seed=seed))
@@ -204,7 +168,7 @@ def _measure_spectrum(
 
 
 def _measure_best_response(
-    book: _Notebook, setting: Setting, problem: Problem | None, held_out: Any, own_steps: int, seed: int
+    book: Notebook, setting: Setting, problem: Problem | None, held_out: Any, own_steps: int, seed: int
 ) -> None:
     measured = setting.field
     if not isinstance(measured, GameField) or len(measured.players) < 2 or setting.method is None or own_steps < 1:
@@ -232,85 +196,3 @@ def _measure_best_response(
         book.sections["best_response"] = found.section()
         losses = {p: sum(terms.values()) for p, terms in measured.losses().items()}
         book.findings += judge.best_response_findings(found.section()["rows"], losses)
-
-
-def _describe(book: _Notebook, setting: Setting, problem: Problem | None, seed: int, command: str | None) -> None:
-    """What was measured, on what, and how to do it again."""
-    measured = setting.field
-    book.sections["problem"] = {
-        "name": measured.name,
-        "parameters": measured.space.n,
-        "players": {p: measured.space.size(p) for p in measured.players},
-        "dtype": str(measured.dtype).removeprefix("torch."),
-        "device": str(measured.device),
-    }
-    if isinstance(measured, GameField):
-        book.sections["problem"].update(
-            batches=len(measured.batches),
-            samples=measured.samples,
-            losses={p: sum(terms.values()) for p, terms in measured.losses().items()},
-        )
-    if setting.method is not None:
-        steps = {p: s.get("step") for p, s in (setting.states or {}).items()}
-        book.sections["method"] = {**setting.method.describe(), "steps_made": steps}
-        book.sections["method"]["sentence"] = (
-            "Prediction with the second moments frozen." if setting.frozen else f"No prediction: {setting.why_not}."
-        )
-    if problem is not None:
-        _describe_problem(book, problem)
-    book.sections["cost"] = {
-        "rows": book.costs,
-        "gradients": book.spent(),
-        "seconds": sum(row["seconds"] for row in book.costs),
-    }
-    book.sections["reproduce"] = {
-        "command": command or "sx.diagnose(game.on(batch), optimizers=...)",
-        "seed": seed,
-        "versions": {
-            "separatrix": version("separatrix"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
-    }
-
-
-def _describe_problem(book: _Notebook, problem: Problem) -> None:
-    models: Mapping[str, Any] = problem.game.models if not isinstance(problem.subject, Field) else {}
-    if problem.score is not None:
-        rows = [
-            {
-                "name": name,
-                "value": float(value),
-                "sentence": f"{(problem.better or {}).get(name, '')} is better".strip(),
-            }
-            for name, value in problem.score(models).items()
-        ]
-        book.sections["score"] = {"rows": rows}
-    if problem.samples is not None:
-        images = problem.samples(models)
-        if images.ndim == 4:
-            count, channels, height, width = images.shape
-            pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).reshape(count, -1)
-            book.sections["samples"] = {
-                "images": pixels.tolist(),
-                "height": height,
-                "width": width,
-                "channels": channels,
-            }
-
-
-def _conclude(book: _Notebook, name: str) -> Diagnosis:
-    ranked = sorted(book.findings, key=lambda f: -SEVERITIES.index(f.severity))
-    worst = ranked[0].severity if ranked else "ok"
-    grave = [f for f in ranked if f.severity == worst and worst != "note"]
-    if grave:
-        verdict = f"{grave[0].title}. {grave[0].sentence}"
-        if len(grave) > 1:
-            verdict += " Also: " + "; ".join(f.title[0].lower() + f.title[1:] for f in grave[1:]) + "."
-    else:
-        verdict = "Nothing looks wrong in what was measured."
-        if book.sections.get("signature"):
-            verdict += f" {book.sections['signature']['sentence']}"
-    severity = worst if worst != "note" else "ok"
-    sections = {key: value for key, value in book.sections.items() if value is not None}
-    return Diagnosis(name, verdict, severity, tuple(ranked), sections, tuple(book.notes))

@@ -1,0 +1,93 @@
+"""The parts of a diagnosis that are told and not measured: the problem, the method, cost, how to do it again, the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from separatrix.dynamics import Problem
+from separatrix.fields import Field, GameField
+from separatrix.probes.notebook import Notebook
+from separatrix.probes.record import SEVERITIES, Diagnosis
+from separatrix.probes.run_diagnosis import versions
+from separatrix.probes.setting import Setting
+
+
+def describe(book: Notebook, setting: Setting, problem: Problem | None, seed: int, command: str | None) -> None:
+    """What was measured, on what, and how to do it again."""
+    measured = setting.field
+    book.sections["problem"] = {
+        "name": measured.name,
+        "parameters": measured.space.n,
+        "players": {p: measured.space.size(p) for p in measured.players},
+        "dtype": str(measured.dtype).removeprefix("torch."),
+        "device": str(measured.device),
+    }
+    if isinstance(measured, GameField):
+        book.sections["problem"].update(
+            batches=len(measured.batches),
+            samples=measured.samples,
+            losses={p: sum(terms.values()) for p, terms in measured.losses().items()},
+        )
+    if setting.method is not None:
+        steps = {p: s.get("step") for p, s in (setting.states or {}).items()}
+        book.sections["method"] = {**setting.method.describe(), "steps_made": steps}
+        book.sections["method"]["sentence"] = (
+            "Prediction with the second moments frozen." if setting.frozen else f"No prediction: {setting.why_not}."
+        )
+    if problem is not None:
+        _describe_problem(book, problem)
+    book.sections["cost"] = {
+        "rows": book.costs,
+        "gradients": book.spent(),
+        "seconds": sum(row["seconds"] for row in book.costs),
+    }
+    book.sections["reproduce"] = {
+        "command": command or "sx.diagnose(game.on(batch), optimizers=...)",
+        "seed": seed,
+        "versions": versions(),
+    }
+
+
+def _describe_problem(book: Notebook, problem: Problem) -> None:
+    models: Mapping[str, Any] = problem.game.models if not isinstance(problem.subject, Field) else {}
+    if problem.score is not None:
+        rows = [
+            {
+                "name": name,
+                "value": float(value),
+                "sentence": f"{(problem.better or {}).get(name, '')} is better".strip(),
+            }
+            for name, value in problem.score(models).items()
+        ]
+        book.sections["score"] = {"rows": rows}
+    if problem.samples is not None:
+        images = problem.samples(models)
+        if images.ndim == 4:
+            count, channels, height, width = images.shape
+            pixels = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).reshape(count, -1)
+            book.sections["samples"] = {
+                "images": pixels.tolist(),
+                "height": height,
+                "width": width,
+                "channels": channels,
+            }
+
+
+def conclude(book: Notebook, name: str) -> Diagnosis:
+    ranked = sorted(book.findings, key=lambda f: -SEVERITIES.index(f.severity))
+    worst = ranked[0].severity if ranked else "ok"
+    grave = [f for f in ranked if f.severity == worst and worst != "note"]
+    if grave:
+        verdict = f"{grave[0].title}. {grave[0].sentence}"
+        if len(grave) > 1:
+            verdict += " Also: " + "; ".join(f.title[0].lower() + f.title[1:] for f in grave[1:]) + "."
+    else:
+        verdict = "Nothing looks wrong in what was measured."
+        if book.sections.get("signature"):
+            verdict += f" {book.sections['signature']['sentence']}"
+    severity = worst if worst != "note" else "ok"
+    sections = {key: value for key, value in book.sections.items() if value is not None}
+    return Diagnosis(name, verdict, severity, tuple(ranked), sections, tuple(book.notes))
