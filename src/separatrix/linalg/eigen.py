@@ -81,7 +81,7 @@ def eigenvalues(
         + 2
     more to verify. Memory ``basis_size * n``.
 
-    References: [stewart2001], [wu2000], [greif2009], [giraud2005].
+    References: [stewart2001], [wu2000], [greif2009], [daniel1976].
 
     Example:
         >>> import torch

@@ -31,7 +31,7 @@ def gmres(
 ) -> Solution:
     """Solve ``A x = b`` by restarted GMRES, right-preconditioned, stopping on the true residual.
 
-    Each cycle minimises ``||b - A x||`` over a Krylov space of ``A M`` built on twice-repeated Gram-Schmidt.
+    Each cycle minimises ``||b - A x||`` over a Krylov space of ``A M`` with a fully orthogonalised basis.
     With ``recycle`` rows ``U`` the system is first solved on ``A U`` and the cycle runs on ``(I - C C.T)
     A`` with ``C = orth(A U)``, which stays right when ``A`` has moved since ``U`` was computed.
 
