@@ -45,8 +45,8 @@ def rotation_findings(found: Signature, remaining: int) -> list[Finding]:
             growth,
             1.0,
             "multiplier of the linear map of one period; neutral while T |log |m|| < 1 [mescheder2018, sec. 2]",
-            "Damp it: a gradient penalty on the real data for the critic (R1, gamma about 1), consensus or extragradient; "
-            "less momentum (beta1 = 0) slows the growth. A smaller step alone only makes it slower.",
+            "Damp it: a gradient penalty on the real data for the critic (R1, gamma about 1), or consensus. Less momentum "
+            "(beta1 = 0) and smaller steps slow the growth; extragradient damps it where the stability table allows its step.",
         )
     ]
 
