@@ -85,6 +85,13 @@ def chatty(m, batch):
 
 
 talking = sx.Problem(sx.Game({"x": x, "y": y}, chatty, name="talking"), "talking", method=Method(SGD(0.1)))
+
+
+def scoreless(models):
+    raise ValueError("no classifier")
+
+
+scored = sx.Problem(game, "scored", method=Method(SGD(0.1)), score=scoreless)
 calls = []
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from rich.text import Text
 
 from separatrix.cli import outputs, talk
 from separatrix.cli.options import Request
@@ -232,7 +234,8 @@ def test_compare_prints_prediction_observation_and_score(cli) -> None:
     for word in (
         "predicted growth",
         "observed growth",
-        "size (lower is better)",
+        "size",
+        "lower is better",
         "alternating",
         "2 seeds",
         "linear picture",
@@ -313,3 +316,40 @@ def test_the_users_file_is_never_changed(cli, tmp_path: Path) -> None:
     before = (tmp_path / "game.py").read_bytes(), torch.get_default_dtype()
     cli("train", "game.py:problem", "--steps", "1")
     assert ((tmp_path / "game.py").read_bytes(), torch.get_default_dtype()) == before
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal_only_and_not_when_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    shown = {}
+    for name, stream, quiet in (
+        ("terminal", Terminal(), False),
+        ("file", io.StringIO(), False),
+        ("quiet", Terminal(), True),
+    ):
+        with talk.Talk(io.StringIO(), stream, quiet=quiet).progress("measuring damped") as advance:
+            advance(part="spectrum")
+        shown[name] = stream.getvalue()
+    assert "measuring damped: spectrum" in shown["terminal"]
+    assert (shown["file"], shown["quiet"]) == ("", "")
+
+
+@pytest.mark.parametrize("no_color", [True, False])
+def test_results_are_coloured_on_a_terminal_unless_no_color_is_set(
+    monkeypatch: pytest.MonkeyPatch, no_color: bool
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1") if no_color else monkeypatch.delenv("NO_COLOR", raising=False)
+    out = Terminal()
+    talk.Talk(out, io.StringIO()).result({}, Text("verdict", "red"))
+    assert ("[31m" in out.getvalue()) is not no_color
+
+
+def test_a_score_that_fails_is_the_users(refused) -> None:
+    assert "the score of 'scored' raised ValueError: no classifier" in refused(
+        "train", "game.py:scored", "--steps", "1"
+    )

@@ -108,8 +108,8 @@ def _table(comparison: Comparison, rows: list[dict[str, Any]]) -> Table:
     part = "score" if rows[0]["score"] else "losses"
     for name in rows[0][part]:
         better = comparison.better.get(name) if part == "score" else None
-        head = f"{name} ({better} is better)" if better else name if part == "score" else f"loss {name}"
-        table.add_column(head, justify="right")
+        head = name if part == "score" else f"loss {name}"
+        table.add_column(f"{head}\n{better} is better" if better else head, justify="right")
     for row in rows:
         predicted = row["predicted"].get("growth_per_gradient")
         table.add_row(
@@ -125,7 +125,7 @@ def _shown(spread: Mapping[str, float | None], form: Callable[[float], str]) -> 
     middle, low, high = (spread[key] for key in ("median", "low", "high"))
     if middle is None or low is None or high is None or not isfinite(middle):
         return "not finite"
-    return form(middle) if low == high else f"{form(middle)} ({form(low)} to {form(high)})"
+    return form(middle) if form(low) == form(high) else f"{form(middle)} ({form(low)} to {form(high)})"
 
 
 def _notes(rows: list[dict[str, Any]]) -> list[Text]:
@@ -134,17 +134,17 @@ def _notes(rows: list[dict[str, Any]]) -> list[Text]:
         "Growth is per gradient-equivalent. Predicted: of the slowest resolved mode, from the field linearised at the start. "
         "Observed: of the field's norm, averaged over the whole run, what fades early included."
     ]
+    said: dict[str, list[str]] = {}  # a sentence about several methods stands once
     for row in rows:
         predicted = row["predicted"]
-        if why := predicted.get("why_not"):
-            lines.append(f"{row['method']}: {why}")
+        sentences = [predicted.get("why_not"), *dict.fromkeys(m for m in row["status"] if m != "done")]
         if predicted.get("growing"):
-            lines.append(
-                f"{row['method']}: {predicted['growing']} modes grow in the flow itself, under every method, and are left out "
-                "of its prediction."
+            sentences.append(
+                f"{predicted['growing']} modes grow in the flow itself, under every method; the prediction leaves them out."
             )
-        lines += [f"{row['method']}: {message}" for message in dict.fromkeys(row["status"]) if message != "done"]
+        for sentence in filter(None, sentences):
+            said.setdefault(sentence, []).append(row["method"])
+    lines += [f"{', '.join(methods)}: {sentence}" for sentence, methods in said.items()]
     horizons = [row["predicted"]["horizon"] for row in rows if row["predicted"].get("horizon")]
-    if horizons:
-        lines.append(f"{rows[0]['method']}: {horizons[0]}")
+    lines += horizons[:1]
     return [Text(line, "dim") for line in lines]

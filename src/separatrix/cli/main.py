@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; those of the process where ``None``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Where other work runs on the same cores, OpenMP threads that spin at their barriers cost ten times the computation.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         # Typer only parses: what it returns is an exit code (of --help) or the command, ready to run.
         parsed: int | Callable[[Talk], int] = app(arguments, prog_name="separatrix", standalone_mode=False)
@@ -33,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return int(parsed or 0)
         talk = Talk.of(arguments)
         with redirect_stdout(talk.err):  # what the user's own code prints is talk
-            return parsed(talk)
+            code = parsed(talk)
+            talk.out.flush()
+            return code
     except BrokenPipeError:
         # The reader of stdout is gone (`| head`); keep Python from complaining about it once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

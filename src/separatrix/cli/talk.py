@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from math import isfinite
 from typing import Any, TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 # Where stdout is no terminal its width is unknown; tables are made for a hundred characters.
@@ -46,17 +47,16 @@ class Talk:
             print(text, file=self.err)
 
     def result(self, data: Mapping[str, Any], *shown: RenderableType) -> None:
-        """The result: as JSON, or as ``rich`` shows it."""
+        """The result: as JSON, or as ``rich`` shows it: in colour on a terminal (not with NO_COLOR), plain elsewhere."""
         if self.json:
             print(json.dumps(finite(data), indent=1, allow_nan=False), file=self.out)
+        elif self.out.isatty():
+            Console(file=self.out, highlight=False).print(Group(*shown))
         else:
-            console = self.console()
-            for part in shown:
-                console.print(part, highlight=False)
-
-    def console(self) -> Console:
-        """For stdout: colour on a terminal only, and never with NO_COLOR."""
-        return Console(file=self.out) if self.out.isatty() else Console(file=self.out, width=WIDTH, color_system=None)
+            plain = Console(file=StringIO(), width=WIDTH, color_system=None, highlight=False)
+            with plain.capture() as capture:
+                plain.print(Group(*shown))
+            self.out.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
 
     @contextmanager
     def progress(self, doing: str, total: int | None = None) -> Iterator[Callable[..., None]]:

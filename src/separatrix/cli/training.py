@@ -15,6 +15,7 @@ from separatrix.cli.outputs import check_outputs, write_whole
 from separatrix.cli.starting import method_needed, start
 from separatrix.cli.talk import Talk
 from separatrix.dynamics import Problem, Training, train
+from separatrix.errors import InputError, SeparatrixError
 from separatrix.fields.surroundings import frozen_randomness
 
 SUFFIXES = (".pt", ".pth")
@@ -47,8 +48,13 @@ def score_of(problem: Problem) -> dict[str, float]:
     """The problem's own score where it stands; empty where it has none."""
     if problem.score is None:
         return {}
-    with frozen_randomness(0):
-        return {name: float(value) for name, value in problem.score(problem.game.models).items()}
+    try:
+        with frozen_randomness(0):
+            return {name: float(value) for name, value in problem.score(problem.game.models).items()}
+    except (SeparatrixError, ImportError):
+        raise
+    except Exception as error:
+        raise InputError(f"the score of {problem.name!r} raised {type(error).__name__}: {error}") from error
 
 
 def _result(problem: Problem, run: Training, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
