@@ -184,6 +184,12 @@ def test_a_file_that_is_no_checkpoint_is_named(refused, contents: bytes) -> None
     )
 
 
+def test_a_raw_tensor_of_another_size_is_named_by_its_player(refused) -> None:
+    torch.save({"players": {"x": torch.ones(2), "y": torch.ones(1)}}, "c.pt")
+    said = refused("train", "game.py:problem", "--checkpoint", "c.pt")
+    assert "the tensor of player 'x' has shape (2,) in the checkpoint, (1,) in the game" in said
+
+
 def test_other_contents_are_named(refused) -> None:
     torch.save(torch.ones(2), "c.pt")
     assert "holds a Tensor; a checkpoint is {'players'" in refused("train", "--checkpoint", "c.pt")

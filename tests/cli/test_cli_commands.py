@@ -246,6 +246,13 @@ def test_compare_prints_prediction_observation_and_score(cli) -> None:
     assert "loss G.loss" in shown
 
 
+def test_compare_marks_a_prediction_that_leaves_growing_modes_out(cli) -> None:
+    """Off its equilibrium the Dirac-GAN has eigenvalues +-0.18 (times the step 0.2)."""
+    shown = cli("compare", "zoo:dirac-gan", "--methods", "simultaneous", "--steps", "3", "--seeds", "1").out
+    assert "−3.7% *" in shown
+    assert "simultaneous: * 1 of the modes grow in the flow itself" in shown
+
+
 def test_compare_says_where_a_method_left_the_finite_numbers(cli) -> None:
     result = cli("compare", "game.py:exploding", "--methods", "simultaneous", "--steps", "30", "--seeds", "1")
     assert result.code == 0

@@ -69,8 +69,9 @@ def _pairs(player: str, model: Any, saved: Any) -> Iterator[tuple[Tensor, Tensor
         )
     for name, tensor in ours.items():
         if tensor.shape != theirs[name].shape:
+            which = f"tensor {name!r}" if name else "the tensor"
             raise InputError(
-                f"tensor {name!r} of player {player!r} has shape {tuple(theirs[name].shape)} in the checkpoint, "
+                f"{which} of player {player!r} has shape {tuple(theirs[name].shape)} in the checkpoint, "
                 f"{tuple(tensor.shape)} in the game; was it saved from a model of another size?"
             )
         yield tensor, theirs[name]

@@ -20,8 +20,8 @@ from separatrix.cli.talk import Talk, finite
 from separatrix.cli.warm import continued
 from separatrix.dynamics import Comparison, Method, Observed, Spread, compare
 from separatrix.errors import InputError
+from separatrix.probes.numbers import growth_percent, number
 from separatrix.probes.record import write_text
-from separatrix.report.numbers import growth_percent, number
 
 
 def compare_target(
@@ -112,9 +112,10 @@ def _table(comparison: Comparison, rows: list[dict[str, Any]]) -> Table:
         table.add_column(f"{head}\n{better} is better" if better else head, justify="right")
     for row in rows:
         predicted = row["predicted"].get("growth_per_gradient")
+        mark = " *" if row["predicted"].get("growing") else ""
         table.add_row(
             row["method"],
-            "no prediction" if predicted is None else growth_percent(predicted),
+            "no prediction" if predicted is None else growth_percent(predicted) + mark,
             _shown(row["observed"]["growth_per_gradient"], growth_percent),
             *(_shown(value, number) for value in row[part].values()),
         )
@@ -140,7 +141,7 @@ def _notes(rows: list[dict[str, Any]]) -> list[Text]:
         sentences = [predicted.get("why_not"), *dict.fromkeys(m for m in row["status"] if m != "done")]
         if predicted.get("growing"):
             sentences.append(
-                f"{predicted['growing']} modes grow in the flow itself, under every method; the prediction leaves them out."
+                f"* {predicted['growing']} of the modes grow in the flow itself, under every method; the prediction leaves them out."
             )
         for sentence in filter(None, sentences):
             said.setdefault(sentence, []).append(row["method"])
