@@ -14,7 +14,7 @@ from separatrix.report.references import WORKS, cited
 from separatrix.report.tables import TABLES
 
 
-@pytest.mark.parametrize("name", ["report", "report.numbers", "report.regions", "report.references"])
+@pytest.mark.parametrize("name", ["report", "probes.numbers", "report.regions", "report.references"])
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     module = importlib.import_module(f"separatrix.{name}")
     assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from separatrix.probes.numbers import MISSING, complex_number, growth_percent, number, with_error
 from separatrix.probes.record import Diagnosis
-from separatrix.report.numbers import MISSING, complex_number, growth_percent, number, with_error
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 
 from separatrix.errors import InputError
+from separatrix.probes.numbers import number
 from separatrix.probes.record import Diagnosis
 from separatrix.report import signature_plot
-from separatrix.report.numbers import number
 from separatrix.report.style import ACCENT, DECAY, GROW, INK, MUTED, PAPER, RULE, axes_or_new, literal
 
 Source = Diagnosis | Mapping[str, Any]

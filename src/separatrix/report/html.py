@@ -15,9 +15,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 
+from separatrix.probes.numbers import exact
 from separatrix.probes.record import Diagnosis
 from separatrix.report import figures, page, regions, signature_plot
-from separatrix.report.numbers import exact
 from separatrix.report.references import cited
 from separatrix.report.style import svg
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from separatrix.probes.numbers import exact
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.report import page
-from separatrix.report.numbers import exact
 from separatrix.report.references import cited
 from separatrix.report.tables import Table
 

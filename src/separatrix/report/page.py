@@ -35,8 +35,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from separatrix.errors import InputError
+from separatrix.probes.numbers import growth_percent, number, significant
 from separatrix.probes.record import SECTIONS, Diagnosis
-from separatrix.report.numbers import growth_percent, number, significant
 from separatrix.report.tables import TABLES, Table
 
 # In reading order: the heading, and how to read what stands below it.

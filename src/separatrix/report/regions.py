@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.report.numbers import significant
+from separatrix.probes.numbers import significant
 
 HEAVY_BALL_BASES = frozenset({"sgd", "momentum", "rmsprop"})
 

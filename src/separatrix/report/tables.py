@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from separatrix.probes.numbers import MISSING, complex_number, growth_percent, number, plain, with_error
 from separatrix.report import regions
-from separatrix.report.numbers import MISSING, complex_number, growth_percent, number, plain, with_error
 
 Section = Mapping[str, Any]
 

@@ -13,9 +13,9 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from separatrix.probes.numbers import exact
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.report import page
-from separatrix.report.numbers import exact
 from separatrix.report.tables import Table
 
 WIDTH = 100
