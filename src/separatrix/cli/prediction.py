@@ -8,7 +8,7 @@ from separatrix.dynamics import Method, Transform
 from separatrix.errors import ComputationError
 from separatrix.fields import Field
 from separatrix.probes import Reduced, Setting, horizon, leading, outlook, reduce, settle
-from separatrix.probes.stability import growing_modes, unit_bases
+from separatrix.probes.stability import growth_rates, unit_bases
 
 
 class Predictor:
@@ -42,7 +42,7 @@ class Predictor:
             "growth": found.growth,
             "safe_step": found.safe_step,
             "limited_by": found.limited_by,
-            "growing": len(growing_modes(small)),
+            "growing": len(growth_rates(small)),
             # Of the method that is measured first; it runs on the field and so costs steps.
             "horizon": horizon(setting).section()["sentence"] if known is None else None,
         }

@@ -17,8 +17,9 @@ from separatrix.probes.reduced import Reduced
 
 # A multiplier counts as growing above this; rounding of small eigenvalue problems stays below.
 ROUNDING = 1e-10
-# Steps tried, as multiples of 1 / (largest |h lambda|).
-SCAN = np.geomspace(1e-3, 1e2, 61)
+# Steps tried, as multiples of 1 / (largest |h lambda|); the search ends at the first unsafe one beyond a safe one. Below the
+# smallest, the growth of a pure rotation, half its square, comes near ROUNDING.
+SCAN = np.geomspace(1e-4, 1e4, 97)
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class Outlook:
         growth: largest ``|m|`` per period among the resolved modes that do not grow in the flow itself.
         gradients: gradient-equivalents of a period.
         growth_per_gradient: ``growth ** (1 / gradients)``.
-        safe_step: the largest multiple of the present step up to which all those modes stay bounded; 0 where none is,
-            infinity where no limit was found.
+        safe_step: the largest multiple of the present step up to which all those modes stay bounded; 0 where none is
+            down to 1e-4 of the inverse of the largest ``|h lambda|``, infinity where no limit was found.
         min_step: the smallest such multiple, where small steps are unsafe.
         limiting: the multiplier that leaves the unit disc just above ``safe_step``.
         running: this is the method that runs.
@@ -59,7 +60,7 @@ class Outlook:
             return "a rotation that grows at every step size" if m.imag else "a mode that grows at every step size"
         if abs(m.imag) > 1e-6 * abs(m):
             return f"a rotation of {abs(np.angle(m)):.2g} rad per step"
-        return "overshooting of a stiff mode" if m.real < 0 else "a real growing mode"
+        return "overshooting of a stiff mode"
 
 
 def outlooks(
@@ -78,8 +79,8 @@ def outlooks(
     bare = {p: replace(b, mode=Mode("none", decay=b.mode.decay)) for p, b in own.items()}
     order = running.order if isinstance(running, Alternating) else ()
     rows = [outlook(reduced, running, own, gradients, name=describe(running, own), running=True)]
-    half = sum(field.share([p]) for p in field.players)
-    for scheme, cost in ((Simultaneous(), 1.0), (Alternating(order), half), (Extragradient(), 2.0)):
+    whole, half = field.share(), sum(field.share([p]) for p in field.players)
+    for scheme, cost in ((Simultaneous(), whole), (Alternating(order), half), (Extragradient(), 2 * whole)):
         for bases in (own, bare):
             name = describe(scheme, bases)
             if all(row.method != name for row in rows):
@@ -98,7 +99,7 @@ def outlook(
 ) -> Outlook:
     """Growth at the present step, and the range of safe steps by scan and bisection.
 
-    Modes that grow in the flow itself (:func:`growing_modes`) are left out: no step size mends those.
+    Modes that grow in the flow itself (:func:`growth_rates`) are left out: no step size mends those.
     """
 
     def growth(step: float) -> float:
@@ -112,16 +113,15 @@ def outlook(
     if scale == 0.0:
         return Outlook(name, 1.0, gradients, float("inf"), None, None, running)
     steps = SCAN / scale
-    flags = [safe(float(s)) for s in steps]
     low, high, limiting = None, float("inf"), None
-    if not any(flags):
+    first = next((i for i, s in enumerate(steps) if safe(float(s))), None)
+    if first is None:
         high = 0.0
     else:
-        first = flags.index(True)
         if first > 0:
             low = bisect(lambda s: not safe(s), float(steps[first - 1]), float(steps[first]))
-        if False in flags[first:]:
-            last = flags.index(False, first)
+        last = next((i for i in range(first + 1, len(steps)) if not safe(float(steps[i]))), None)
+        if last is not None:
             high = bisect(safe, float(steps[last - 1]), float(steps[last]))
     if np.isfinite(high):
         above = kept_multipliers(reduced, scheme, bases, max(high, float(steps[0])) * (1 + 1e-6))
@@ -130,25 +130,24 @@ def outlook(
 
 
 def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen], step: float) -> Tensor:
-    """The resolved multipliers at a multiple of the present step, without those of :func:`growing_modes`."""
+    """The resolved multipliers at a multiple of the present step, without those of :func:`growth_rates`.
+
+    A multiplier is left out where it grows more than it turns, at a rate (per unit of time, the momentum's gain counted)
+    within half of one of those.
+    """
     values = reduced.multipliers(scheme, {p: b.times(step) for p, b in bases.items()})
-    keep = torch.ones(len(values), dtype=torch.bool)
-    for rate in growing_modes(reduced):
-        candidates = keep & (values.abs() > 1)
-        if bool(candidates.any()):
-            expected = np.exp(min(step * rate.real, 50.0) + 1j * step * rate.imag)
-            distance = (values - expected).abs()
-            distance[~candidates] = torch.inf
-            keep[int(distance.argmin())] = False
-    return values[keep]
+    rates = growth_rates(reduced)
+    growth = values.abs().log()
+    own = (values.angle().abs() <= growth) & (growth > 0) & (values.real > 0)
+    gain = max(1 / (1 - b.mode.momentum) if b.mode.kind in ("heavy-ball", "nesterov") else 1.0 for b in bases.values())
+    explained = ((growth[:, None] / (step * gain) - rates).abs() <= 0.5 * rates).any(dim=1)
+    return values[~(own & explained)]
 
 
-def growing_modes(reduced: Reduced) -> list[complex]:
-    """The eigenvalues ``h lambda`` that grow more than they turn: they do so in the flow itself, under every method."""
-    plain = {p: Frozen(1.0, Mode("none")) for p in reduced.space.players}
-    rates = reduced.multipliers(Simultaneous(), plain) - 1
-    growing = (rates.real > 1e-12) & (rates.imag.abs() <= rates.real)
-    return sorted((complex(r) for r in rates[growing]), key=lambda r: -r.real)
+def growth_rates(reduced: Reduced) -> Tensor:
+    """Real parts of the eigenvalues ``h lambda`` that grow more than they turn: in the flow itself, under every method."""
+    rates = torch.linalg.eigvals(reduced.matrix)
+    return rates.real[(rates.real > 1e-12) & (rates.imag.abs() <= rates.real)]
 
 
 def bisect(holds: Callable[[float], bool], inside: float, outside: float, tol: float = 1e-9) -> float:
