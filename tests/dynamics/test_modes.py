@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_games import linear_field
+from dynamics_games import linear_field
 
 from separatrix.dynamics import Frozen, Method, Mode, Simultaneous, UpdateMap
 from separatrix.errors import InputError

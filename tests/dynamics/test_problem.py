@@ -6,7 +6,7 @@ from itertools import islice
 
 import pytest
 import torch
-from small_games import linear_field
+from dynamics_games import linear_field
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_games import linear_field, shared_game, smooth_gan
+from dynamics_games import linear_field, shared_game, smooth_gan
 
 from separatrix.dynamics import Consensus, TransformedField
 from separatrix.errors import InputError

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from small_games import linear_field, shared_game, smooth_gan
+from dynamics_games import linear_field, shared_game, smooth_gan
 
 from separatrix.dynamics import (
     SGD,
