@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 import torch
@@ -35,7 +36,9 @@ def describe(book: Notebook, setting: Setting, problem: Problem | None, seed: in
         steps = {p: s.get("step") for p, s in (setting.states or {}).items()}
         book.sections["method"] = {**setting.method.describe(), "steps_made": steps}
         book.sections["method"]["sentence"] = (
-            "Prediction with the second moments frozen." if setting.frozen else f"No prediction: {setting.why_not}."
+            "Prediction with the second moments frozen."
+            if setting.frozen
+            else f"No prediction: {setting.why_not.rstrip('.')}."
         )
     if problem is not None:
         _describe_problem(book, problem)
@@ -76,6 +79,15 @@ def _describe_problem(book: Notebook, problem: Problem) -> None:
             }
 
 
+def finite(value: Any) -> Any:
+    """Plain data with ``None`` in place of NaN and infinities, which JSON does not have."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: finite(held) for key, held in value.items()}
+    return [finite(held) for held in value] if isinstance(value, (list, tuple)) else value
+
+
 def conclude(book: Notebook, name: str) -> Diagnosis:
     ranked = sorted(book.findings, key=lambda f: -SEVERITIES.index(f.severity))
     worst = ranked[0].severity if ranked else "ok"
@@ -89,5 +101,5 @@ def conclude(book: Notebook, name: str) -> Diagnosis:
         if book.sections.get("signature"):
             verdict += f" {book.sections['signature']['sentence']}"
     severity = worst if worst != "note" else "ok"
-    sections = {key: value for key, value in book.sections.items() if value is not None}
+    sections = {key: finite(value) for key, value in book.sections.items() if value is not None}
     return Diagnosis(name, verdict, severity, tuple(ranked), sections, tuple(book.notes))

@@ -21,7 +21,7 @@ from separatrix.probes.horizon import horizon
 from separatrix.probes.interplay import interplay
 from separatrix.probes.leading import leading
 from separatrix.probes.notebook import Notebook
-from separatrix.probes.record import Diagnosis
+from separatrix.probes.record import Diagnosis, Finding
 from separatrix.probes.reduced import reduce
 from separatrix.probes.run_diagnosis import diagnose_run
 from separatrix.probes.setting import Setting, settle
@@ -83,13 +83,22 @@ def diagnose(
         raise InputError(
             f"diagnose takes a Field, Problem or Run, got a {type(subject).__name__}; bind a game to data first: game.on(batch)."
         )
+    if budget is not None and not budget > 0:
+        raise InputError(f"budget must be positive, in gradients, got {budget}.")
+    if k < 1 or max_products < 1 or remaining < 1:
+        raise InputError(
+            f"k, max_products and remaining must be at least 1, got k={k}, max_products={max_products}, remaining={remaining}."
+        )
     measured = subject.field(seed=seed) if isinstance(subject, Problem) else subject
+    if path is not None and (path.ndim != 2 or path.shape[1] != measured.space.n):
+        raise InputError(f"path must hold points of the field, shape (t, {measured.space.n}), got {tuple(path.shape)}.")
     method, states = _resolve(measured, problem, method, states, optimizers, scheme)
     book = Notebook(measured, budget, progress or (lambda part: None))
     setting = book.need("Jacobian and self-tests", lambda: settle(measured, method, states=states))
     book.findings += judge.self_test_findings(setting.jacobian.findings)
     if setting.why_not:
-        book.notes.append(f"method: {setting.why_not}.")
+        why = setting.why_not.rstrip(".")
+        book.notes += [f"{part}: {why}." for part in ("method", "signature", "sharpness", "stability", "forecast")]
     _measure_spectrum(book, setting, k=k, max_products=max_products, remaining=remaining, path=path, seed=seed)
     _measure_best_response(book, setting, problem, held_out, own_steps, seed)
     describe(book, setting, problem, seed, command)
@@ -114,6 +123,10 @@ def _resolve(
         return Method(bases, scheme or (Alternating() if several else Simultaneous())), states
     if method is None and problem is not None:
         method = problem.method
+    if method is None and (scheme is not None or states is not None):
+        raise InputError(
+            "a scheme or states say nothing without bases; give optimizers={...} or method=Method(...) too."
+        )
     if method is not None and scheme is not None:
         method = Method(method.bases, scheme, method.transforms)
     return method, states
@@ -135,12 +148,15 @@ def _measure_spectrum(
             gradients = setting.method.gradients(setting.field)
             rows = outlooks(small, frozen, scheme, setting.seen, gradients)
             book.sections["stability"] = stability_section(rows)
-            measured = book.take("signature", lambda: signature(setting, modes, small, seed=seed))
-        momenta = {p: b.mode for p, b in frozen.items()}
-        curved = book.take("sharpness", lambda: sharpness(setting.operator, space, momenta, modes, seed=seed))
+        measured = book.take("signature", lambda: signature(setting, modes, small, seed=seed))
+        curved = book.take("sharpness", lambda: sharpness(setting, modes, seed=seed))
+        over: list[Finding] = []
         if curved is not None:
             book.sections["sharpness"] = sharpness_section(curved)
-            book.findings += judge.limit_findings(curved, remaining)
+            over = judge.limit_findings(curved, remaining)
+        if small is not None and not over:
+            over = judge.overshoot_findings(rows[0], remaining)
+        book.findings += over
     book.sections["spectrum"] = verdict_section(modes, setting, measured)
     if measured is not None:
         rotation = judge.rotation_findings(measured, remaining)

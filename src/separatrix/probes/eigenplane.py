@@ -44,7 +44,7 @@ class Eigenplane:
                 damping = "and shrinks" if value.real < 0 else "and grows"
             sentence = f"The plane of the mode {value.real:.3g} {value.imag:+.3g}i: the field {turning} {damping}."
         else:
-            sentence = f"The plane of the real mode {value.real:.3g} and a second one."
+            sentence = f"The plane of the real mode {value.real:.3g} and a second direction."
         return {
             "x": self.axis.tolist(),
             "y": self.axis.tolist(),
@@ -78,7 +78,8 @@ def eigenplane(
     vector = leading.vectors[which]
     if value.imag == 0:
         others = [i for i in range(len(leading)) if i != which]
-        second = leading.vectors[others[0]].real if others else torch.randn_like(vector.real)
+        # Where it is the only mode, the direction in which the field itself points.
+        second = leading.vectors[others[0]].real if others else (root * setting.seen(setting.x)).to(vector.real)
         pair = torch.stack([vector.real, second])
     else:
         pair = torch.stack([vector.real, vector.imag])

@@ -7,12 +7,13 @@ and to the residuals. A healthy classifier and a well-regularised GAN raise none
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log
+from math import log, pi
 
 from separatrix.probes.horizon import THRESHOLD, Horizon
 from separatrix.probes.record import Finding
 from separatrix.probes.sharpness import Sharpness
 from separatrix.probes.signature import Signature
+from separatrix.probes.stability import Outlook
 
 # Step times curvature over the base's limit, above which it is more than hovering at the edge.
 BEYOND_LIMIT = 1.5
@@ -21,19 +22,21 @@ BEST_RESPONSE_SHARE = 0.15
 
 
 def rotation_findings(found: Signature, remaining: int) -> list[Finding]:
-    """Modes that turn at least as fast as they grow, and do not shrink."""
+    """Modes that turn at least as fast as they grow, by less than a quarter turn a step, and grow.
+
+    A mode that turns by more overshoots: that is the step's doing, see :func:`overshoot_findings`.
+    """
     turning = []
     for i, m in enumerate(found.multipliers.tolist()):
-        angle, growth = abs(found.multipliers[i].angle().item()), abs(m)
-        residual = float(found.residuals[i])
-        if m.imag > 0 and bool(found.converged[i]) and angle > 5 * residual and growth > 0 and angle >= log(growth):
+        angle, growth, residual = abs(found.multipliers[i].angle().item()), abs(m), float(found.residuals[i])
+        if m.imag > 0 and m.real > 0 and found.grows(i) and angle > 5 * residual and angle >= log(growth):
             turning.append((growth, angle, residual))
     if not turning:
         return []
     growth, angle, residual = max(turning)
-    period = 2 * 3.141592653589793 / angle
+    period = 2 * pi / angle
     change = remaining * log(growth)
-    if growth - 1 <= residual or change < 1:
+    if change < 1:
         return []
     return [
         Finding(
@@ -75,12 +78,36 @@ def limit_findings(rows: Sequence[Sharpness], remaining: int) -> list[Finding]:
     ]
 
 
+def overshoot_findings(own: Outlook, remaining: int) -> list[Finding]:
+    """The running method's step lies well beyond the range in which its measured modes stay bounded.
+
+    Sharpness cannot see this where the players' coupling sets the limit, as in a bilinear game. Where no step is safe
+    (``safe_step`` 0), the step is not to blame.
+    """
+    beyond = 1 / own.safe_step if own.safe_step > 0 else 0.0
+    if beyond <= BEYOND_LIMIT or remaining * log(max(own.growth, 1.0)) < 1:
+        return []
+    return [
+        Finding(
+            "step-beyond-limit",
+            "warning",
+            "The step is too large for the method",
+            f"The running method ({own.method}) keeps its measured modes bounded up to {own.safe_step:.2g} of the present step; at the "
+            f"present one a mode is multiplied by {own.growth:.3g} per step. What sets the limit: {own.limited_by}.",
+            beyond,
+            BEYOND_LIMIT,
+            "largest safe step over the resolved modes; hovering near 1 is normal [cohen2022]",
+            f"Lower all learning rates to about {own.safe_step:.2g} of their values.",
+        )
+    ]
+
+
 def growth_findings(found: Signature, remaining: int) -> list[Finding]:
     """Modes that grow more than they turn: normal while a network learns, a saddle at an equilibrium."""
     growing = []
     for i, m in enumerate(found.multipliers.tolist()):
         growth, angle = abs(m), abs(found.multipliers[i].angle().item())
-        if m.real > 0 and growth - 1 > float(found.residuals[i]) and angle < log(growth) and bool(found.converged[i]):
+        if m.real > 0 and found.grows(i) and angle < log(growth):
             growing.append((growth, float(found.residuals[i])))
     if not growing or remaining * log(max(growing)[0]) < 1:
         return []
@@ -128,14 +155,15 @@ def horizon_findings(found: Horizon) -> list[Finding]:
     """The linear picture does not even hold for one step."""
     if found.steps > 0 or not found.curve:
         return []
-    error = found.curve[0][1]
+    (_, error), unexplained, moved = found.errors[0], found.curve[0][1], found.drift[0][1]
     return [
         Finding(
             "no-horizon",
             "note",
             "One step is already beyond the linear picture",
-            f"After a single step the Jacobian misses {error:.0%} of the field's change: the spectrum above speaks of smaller "
-            "perturbations than the steps taken (usual for piecewise-linear networks and large steps).",
+            f"After a single step the Jacobian misses {unexplained:.0%} of the field's change and the preconditioner has drifted by "
+            f"{moved:.0%}: the spectrum speaks of smaller perturbations than the steps taken (usual for piecewise-linear networks, "
+            "large steps and the first steps of Adam).",
             error,
             THRESHOLD,
             "trust horizon, docs/findings.md",

@@ -20,6 +20,11 @@ from separatrix.dynamics.schemes import States
 from separatrix.probes.setting import Setting
 from separatrix.probes.signature import Signature
 
+# Part of a left vector's length that must lie on the point, not on the momenta, for the mode to be tried.
+BLIND = 1e-3
+# Rounding over the amplitude, above which an amplitude is not read any more.
+READABLE = 1e-3
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -27,7 +32,7 @@ class Forecast:
 
     Attributes:
         multiplier: of the mode.
-        steps: how many periods were made.
+        steps: how many periods ``T`` were read; fewer than asked for where the difference faded into rounding before.
         scale: length of the difference at the start, in step lengths.
         predicted: ``T log m``, the angle not wrapped.
         observed: ``log (a_T / a_0)``, the angle continued step by step.
@@ -58,27 +63,47 @@ def forecast(setting: Setting, found: Signature, *, steps: int, scale: float = 1
         found: its signature, with vectors.
         steps: periods to make; within the trust horizon if the answer is to mean something.
         scale: length of the difference, in lengths of the method's first step; 1 is the scale that training itself
-            moves at, small values (1e-3) are the derivative.
+            moves at, small values (1e-3) are the derivative. Where the method stands still, in units of the metric.
         most: how many modes, largest multipliers first.
+
+    Returns:
+        One row a mode; none for modes that live in the momenta alone or fade into rounding in one step.
 
     Cost: ``steps`` periods for the reference and for each mode.
     """
     assert setting.method is not None
     assert setting.states is not None
     reference = _path(setting, setting.x, setting.states, steps)
-    length = float((_state(setting, *reference[1]) - _state(setting, *reference[0])).norm())
     base = [_state(setting, x, states) for x, states in reference]
+    length = float((base[1] - base[0]).norm()) or 1.0
+    rounding = torch.finfo(setting.x.dtype).eps * max(float(z.norm()) for z in base)
     rows = []
     for i in found.leading(most):
-        y, m = found.vectors[i], complex(found.multipliers[i])
+        m, y = complex(found.multipliers[i]), _turned(found.vectors[i], setting.field.space.n)
         direction = y[: setting.field.space.n].real
+        if not float(direction.norm()) > BLIND * float(y.norm()):
+            continue
         start = setting.x + setting.scale.sqrt() * direction * (scale * length / float(direction.norm()))
         moved = [_state(setting, x, states) for x, states in _path(setting, start, setting.states, steps)]
         amplitudes = [complex(y @ (b - a).to(y.dtype)) for a, b in zip(base, moved, strict=True)]
-        expected = cmath.log(m)
-        observed = sum((_log_near(b / a, expected) for a, b in pairwise(amplitudes)), 0j)
-        rows.append(Forecast(m, steps, scale, steps * expected, observed))
+        readable = _count_readable(amplitudes, floor=rounding * float(y.norm()) / READABLE)
+        read = amplitudes[:readable]
+        if m == 0 or len(read) < 2:
+            continue
+        expected, made = cmath.log(m), len(read) - 1
+        observed = sum((_log_near(b / a, expected) for a, b in pairwise(read)), 0j)
+        rows.append(Forecast(m, made, scale, made * expected, observed))
     return rows
+
+
+def _count_readable(amplitudes: list[complex], *, floor: float) -> int:
+    """How many come before the first that rounding has reached."""
+    return next((t for t, a in enumerate(amplitudes) if not abs(a) > floor), len(amplitudes))
+
+
+def _turned(y: Tensor, n: int) -> Tensor:
+    """``y`` times a phase that makes the real part of its point as long as it gets."""
+    return y * torch.exp(-0.5j * (y[:n] @ y[:n]).angle())
 
 
 def _log_near(ratio: complex, expected: complex) -> complex:
@@ -120,13 +145,14 @@ def forecast_section(rows: list[Forecast]) -> dict[str, object]:
         return {"rows": [], "sentence": "No mode could be tried."}
     worst = min(rows, key=lambda r: r.skill)
     sentence = (
-        f"Tried on the real method over {rows[0].steps} steps with a difference of {rows[0].scale:g} step lengths: the modes' skill is "
+        f"Tried on the real method over {max(r.steps for r in rows)} steps with a difference of {rows[0].scale:g} step lengths: the modes' skill is "
         f"{worst.skill:.2f} to {max(r.skill for r in rows):.2f} (1 is perfect, 0 is no better than 'nothing changes')."
     )
     return {
         "rows": [
             {
                 "multiplier": [r.multiplier.real, r.multiplier.imag],
+                "steps": r.steps,
                 "predicted_growth": r.predicted.real,
                 "observed_growth": r.observed.real,
                 "predicted_angle": r.predicted.imag,
@@ -135,7 +161,7 @@ def forecast_section(rows: list[Forecast]) -> dict[str, object]:
             }
             for r in rows
         ],
-        "steps": rows[0].steps,
+        "steps": max(r.steps for r in rows),
         "scale": rows[0].scale,
         "sentence": sentence,
     }

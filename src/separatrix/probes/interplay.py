@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from separatrix.errors import InputError
 from separatrix.fields import Space
 from separatrix.linalg import LinearOperator
 from separatrix.linalg.estimate import ratio
@@ -69,8 +70,15 @@ def interplay(operator: LinearOperator, space: Space, *, probes: int = 6, seed: 
         probes: random vectors a player, at least 2.
         seed: of the signs.
 
+    Raises:
+        InputError: fewer than two probes, or players that share coordinates.
+
     Cost: ``probes`` products of each kind for every player.
     """
+    if probes < 2:
+        raise InputError(f"probes must be at least 2, for a standard error, got {probes}.")
+    if space.shared:
+        raise InputError("players share parameters, so that the operator has no blocks of single players.")
     players = [p for p in space.players if space.size(p)]
     generator = torch.Generator().manual_seed(seed)
     count = len(players)
@@ -90,7 +98,7 @@ def interplay(operator: LinearOperator, space: Space, *, probes: int = 6, seed: 
     stderr = squares.std(0) / probes**0.5 / (2 * norms).clamp(min=1e-300)
     total = squares.sum((1, 2))
     turning = (total - crossed.sum((1, 2))) / 2  # |A|^2 = (|P|^2 - tr P^2) / 2
-    share, spread = ratio(turning, total)
+    share, spread = ratio(turning, total) if bool(total.any()) else (0.0, 0.0)  # nothing acts, so nothing turns
     angle = None
     if count == 2 and float(norms[0, 1] * norms[1, 0]) > 0:
         inner = float((crossed[:, 0, 1] + crossed[:, 1, 0]).mean()) / 2

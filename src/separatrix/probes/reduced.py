@@ -15,6 +15,7 @@ from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.schemes import Scheme
+from separatrix.errors import ComputationError
 from separatrix.fields import Space
 from separatrix.linalg import LinearOperator
 from separatrix.probes.leading import Leading
@@ -81,6 +82,8 @@ class Reduced:
         offset = self.space.n
         for player in self.space.players:
             base, index = bases[player], self.space.index(player)
+            if base.mode.kind == "nesterov":
+                fed[index] *= 1 + base.mode.momentum
             if base.mode.kind != "none":  # ... and the buffer's, which moves the point in the same step
                 size = self.space.size(player)
                 fed[index] += vectors[offset : offset + size]
@@ -94,11 +97,16 @@ class Reduced:
 def reduce(operator: LinearOperator, space: Space, modes: Leading) -> Reduced:
     """The small model of ``operator`` (``P``) that holds the given modes.
 
+    Raises:
+        ComputationError: players share parameters, so they cannot be kept apart.
+
     Cost: one product for each row of ``W``: at most twice the players times the modes; none more than n.
     """
+    if space.shared:
+        raise ComputationError("players share parameters, so that there is no small model that keeps them apart.")
     n = operator.shape[0]
     players = [p for p in space.players if space.size(p)]
-    if n <= EXACT_UP_TO and not space.shared:
+    if n <= EXACT_UP_TO:
         basis = {p: torch.eye(space.size(p), dtype=operator.dtype, device=operator.device) for p in players}
     else:
         basis = {p: _orthonormal(modes, space, p) for p in players}

@@ -131,5 +131,5 @@ def _scale(field: Field, frozen: dict[str, Frozen], x: Tensor) -> tuple[Tensor, 
         if bool((~torch.isnan(before) & (before != wanted)).any()):
             return None
         scale[index] = wanted
-        decay[index] = base.coupled_decay
+        decay[index] += base.coupled_decay  # every owner of a shared coordinate pulls it
     return scale, decay

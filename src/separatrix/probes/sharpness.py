@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
+from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
+from separatrix.dynamics.schemes import Extragradient, Scheme
+from separatrix.errors import ComputationError
 from separatrix.fields import Space
-from separatrix.linalg import Block, LinearOperator, eigenvalues
+from separatrix.linalg import Block, Eigenvalues, LinearOperator, eigenvalues
 from separatrix.probes.leading import Leading
+from separatrix.probes.reduced import Reduced
+from separatrix.probes.setting import Setting
+from separatrix.probes.stability import outlook
 
 
 @dataclass(frozen=True)
@@ -18,7 +27,7 @@ class Sharpness:
         name: a player, or ``joint``.
         value: ``-Re`` of the leftmost eigenvalue of ``h J`` preconditioned, of that player's block or of the whole.
         residual: of that eigenvalue.
-        limit: at which a mode of the base in use starts to overshoot; ``None`` for the whole where players' bases differ.
+        limit: at which a real mode of the method in use starts to overshoot; ``None`` for the whole where players' bases differ.
         converged: whether the residual is below tolerance.
     """
 
@@ -34,9 +43,7 @@ class Sharpness:
 
 
 def sharpness(
-    operator: LinearOperator,
-    space: Space,
-    modes: dict[str, Mode],
+    setting: Setting,
     leading: Leading,
     *,
     max_products: int = 60,
@@ -45,41 +52,64 @@ def sharpness(
     """The whole first, then each player alone with the others held still.
 
     Args:
-        operator: ``P``, in the optimiser's metric.
-        space: its players.
-        modes: momentum of each player's base.
-        leading: leading modes of ``P``, for the whole.
-        max_products: for each player.
+        setting: with linear bases.
+        leading: leading modes of its operator: the leftmost of them starts the search for the whole.
+        max_products: for the whole, and for each player.
         seed: of the start vectors.
 
-    Cost: at most ``max_products`` products of the transpose a player.
+    Raises:
+        ComputationError: there are no linear bases.
+
+    Cost: at most ``max_products`` products of the transpose for the whole and for each player.
     """
+    if setting.frozen is None or setting.method is None:
+        raise ComputationError(setting.why_not)
+    operator, space, scheme = setting.operator, setting.field.space, setting.method.scheme
+    limits = {p: real_limit(scheme, base.mode) for p, base in setting.frozen.items()}
     worst = int(leading.values.real.argmin())
-    common = set(modes.values())
-    rows = [
-        Sharpness(
-            "joint",
-            -float(leading.values[worst].real),
-            float(leading.residuals[worst]),
-            common.pop().limit if len(common) == 1 else None,
-            bool(leading.converged[worst]),
-        )
-    ]
+    if leading.complete and bool(leading.converged[worst]) and len(leading) == space.n:
+        whole, error, ok = leading.values[worst], leading.residuals[worst], leading.converged[worst]
+    else:
+        start = leading.vectors[worst].real.to(operator.device, operator.dtype)
+        found = _leftmost(operator.T, max_products, seed, start if bool(start.any()) else None)
+        whole, error, ok = found.values[0], found.residuals[0], found.converged[0]
+    common = set(limits.values()) if setting.mode is not None else set()
+    limit = common.pop() if len(common) == 1 else None
+    rows = [Sharpness("joint", -float(whole.real), float(error), limit, bool(ok))]
     for player in space.players:
         index = space.index(player)
-        tags = {"symmetric"}  # a player's own block is minus a scaled Hessian
-        block = Block(operator, index, index, tags=tags)
-        found = eigenvalues(block, 1, target="leftmost", max_products=max_products, tol=1e-3, seed=seed, vectors=False)
+        # Minus a scaled Hessian where the losses say so; a function that is no gradient has no symmetric blocks.
+        tags = {"symmetric"} & set(setting.jacobian[player, player].tags)
+        found = _leftmost(Block(operator, index, index, tags=tags), max_products, seed)
         rows.append(
             Sharpness(
                 player,
                 -float(found.values[0].real),
                 float(found.residuals[0]),
-                modes[player].limit,
+                limits[player],
                 bool(found.converged[0]),
             )
         )
     return rows
+
+
+def _leftmost(operator: LinearOperator, max_products: int, seed: int, start: Tensor | None = None) -> Eigenvalues:
+    return eigenvalues(
+        operator, 1, target="leftmost", start=start, max_products=max_products, tol=1e-3, seed=seed, vectors=False
+    )
+
+
+def real_limit(scheme: Scheme, mode: Mode) -> float:
+    """The largest ``-h lambda`` of a real mode at which a player that moves alone does not overshoot.
+
+    :attr:`Mode.limit` where every evaluation is a step; with extragradient it is found by scan and bisection, 1 without
+    momentum.
+    """
+    if not isinstance(scheme, Extragradient):
+        return mode.limit
+    one = torch.ones(1, 1, dtype=torch.float64)
+    alone = Reduced(-one, Space.of_sizes({"x": 1}), 0 * one, {"x": one}, True)
+    return outlook(alone, scheme, {"x": Frozen(1.0, mode)}, 2.0).safe_step
 
 
 def sharpness_section(rows: list[Sharpness]) -> dict[str, object]:

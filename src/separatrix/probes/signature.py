@@ -17,11 +17,12 @@ from torch import Tensor
 from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.schemes import Extragradient, Scheme, Simultaneous
+from separatrix.errors import ComputationError
 from separatrix.linalg import Eigenvalues, LinearOperator, eigenvalues
 from separatrix.probes.leading import Leading
 from separatrix.probes.reduced import Reduced
 from separatrix.probes.setting import Setting
-from separatrix.probes.stability import unit_bases, with_momentum
+from separatrix.probes.stability import ROUNDING, unit_bases, with_momentum
 
 STEPS = [float(s) for s in np.geomspace(1 / 16, 16, 33)]
 MOMENTA = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95]
@@ -59,6 +60,10 @@ class Signature:
     def growth(self, i: int) -> float:
         return float(self.multipliers[i].abs())
 
+    def grows(self, i: int) -> bool:
+        """Converged, and outside the unit circle by more than its residual and rounding."""
+        return bool(self.converged[i]) and self.growth(i) - 1 > max(float(self.residuals[i]), ROUNDING)
+
     def period_steps(self, i: int) -> float | None:
         """Steps for one turn of mode i; ``None`` where it does not turn."""
         angle = float(self.multipliers[i].angle().abs())
@@ -77,14 +82,25 @@ def plane_mode(scheme: Scheme, mode: Mode, z: complex) -> tuple[complex, list[co
     if isinstance(scheme, Extragradient):
         return 1 + z + z * z, [1.0 + 0j]
     values, vectors = np.linalg.eig(mode.matrix(z).T)
-    largest = int(np.argmax(np.abs(values)))
+    # Of two conjugate roots the upper one, which stands for both.
+    largest = max(range(len(values)), key=lambda i: (round(float(abs(values[i])), 12), float(values[i].imag)))
     return complex(values[largest]), [complex(c) for c in vectors[:, largest]]
 
 
 def signature(
-    setting: Setting, modes: Leading, reduced: Reduced, *, max_products: int = 200, seed: int = 0
+    setting: Setting, modes: Leading, reduced: Reduced | None, *, max_products: int = 200, seed: int = 0
 ) -> Signature:
     """The signature of the running method.
+
+    Args:
+        setting: with linear bases.
+        modes: of its operator.
+        reduced: their small model; only the disc needs one.
+        max_products: for the disc.
+        seed: of the start vector there.
+
+    Raises:
+        ComputationError: the disc without a small model, or none of its multipliers is resolved.
 
     Cost: none in the plane; for the disc at most ``max_products`` products with the period map and two for each of the
     small model's modes.
@@ -103,22 +119,36 @@ def signature(
             ]
         )
         return Signature("plane", multipliers, modes.residuals, modes.converged, modes.values, vectors)
+    if reduced is None:
+        raise ComputationError("multipliers of this scheme need a small model that keeps the players apart.")
     bases = unit_bases(setting.frozen)
     period = setting.update_map()
     table = slider_table(reduced, scheme, bases)
     if reduced.exact:
         every, rows = torch.linalg.eig(reduced.period(scheme, bases).T)
         order = every.abs().argsort(descending=True)
-        every, none = every[order], torch.zeros(len(every), dtype=torch.float64)
+        every = every[order]
         vectors = torch.stack([lift(rows[:, i], setting, reduced, bases) for i in order.tolist()])
-        return Signature("disc", every, none, none == 0, every, vectors, table, 0.0)
+        residuals = _residuals(period, every, vectors)
+        converged = residuals <= max(1e-3, 100 * torch.finfo(setting.x.dtype).eps) * every.abs().clamp(min=1.0)
+        return Signature("disc", every, residuals, converged, every, vectors, table, float(residuals.max()))
     predicted, lifted = lifted_modes(setting, reduced, scheme, bases)
+    if not predicted:
+        raise ComputationError("no multiplier of the small model is resolved; ask for more eigenvalues.")
     gap = max((residual_of(period, m, y) for m, y in zip(predicted, lifted, strict=True)), default=0.0)
     refined = refine(period, predicted, lifted, max_products=max_products, seed=seed)
     assert refined.vectors is not None
     return Signature(
         "disc", refined.values, refined.residuals, refined.converged, refined.values, refined.vectors, table, gap
     )
+
+
+def _residuals(period: LinearOperator, values: Tensor, vectors: Tensor) -> Tensor:
+    """``|M^T y - m y| / |y|`` of all pairs, from the matrix. Cost: as many products as it has columns."""
+    y = vectors.to("cpu", torch.complex128)
+    gaps = y @ period.to_dense().to("cpu", torch.complex128) - values[:, None] * y
+    relative: Tensor = gaps.norm(dim=1) / y.norm(dim=1)
+    return relative
 
 
 def refine(
@@ -225,7 +255,7 @@ def signature_sentence(found: Signature, remaining: int) -> str:
     tail = f" {left_out} more did not converge." if left_out else ""
     if not kept:
         return "No multiplier converged." + tail
-    growing = [i for i in kept if found.growth(i) - 1 > float(found.residuals[i])]
+    growing = [i for i in kept if found.grows(i)]
     if not growing:
         top = max(kept, key=found.growth)
         return (

@@ -1,7 +1,8 @@
 """The verdict about the linear operator, and the spectrum's section of the record.
 
 Verdicts speak of the operator, not of the run: *unstable* (an eigenvalue to the right of its error), *stable* (the whole
-spectrum lies left), *marginal*, *no unstable mode found* (with the effort spent).
+spectrum lies left), *marginal*, *no unstable mode found* (with the effort spent), *undecided* (nothing converged, or a value to
+the right of zero did not).
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ def verdict(modes: Leading) -> tuple[str, str]:
     where = f"the rightmost converged eigenvalue is {value.real:.3g} {value.imag:+.3g}i (residual {residual:.0e})"
     if value.real > error:
         return "unstable", f"Unstable operator: {where}."
+    right = [
+        v for v, ok in zip(modes.values.tolist(), modes.converged.tolist(), strict=True) if not ok and v.real > error
+    ]
+    if right:
+        return "undecided", f"Undecided: {where}; {len(right)} more, to the right of zero, did not converge."
     if modes.complete and value.real < -error:
         return "stable", f"Stable: {where}, and the whole spectrum was computed."
     if abs(value.real) <= error:
