@@ -56,9 +56,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return f"{usage().rstrip('.')}; see separatrix --help, or --help after the command.", INPUT
     if isinstance(error, SeparatrixError):
         return str(error), error.exit_code
-    if isinstance(error, ImportError):  # a missing extra; its message ends with the command that installs it
-        return str(error), INPUT
-    if isinstance(error, OSError):
+    # An ImportError raised by hand has no name: a missing extra, with the command that installs it.
+    if isinstance(error, OSError) or (isinstance(error, ImportError) and error.name is None):
         return str(error), INPUT
     if _out_of_memory(error):
         first = (str(error).strip().splitlines() or ["MemoryError"])[0]
