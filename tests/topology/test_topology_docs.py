@@ -6,7 +6,18 @@ from pathlib import Path
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "topology.md"
-MODULES = ["complexes", "cubical", "homology", "lower_stars", "persistence", "simplicial", "worlds"]
+MODULES = [
+    "complexes",
+    "cubical",
+    "homology",
+    "lower_stars",
+    "persistence",
+    "simplicial",
+    "wasserstein",
+    "wasserstein_tangent",
+    "wassmap",
+    "worlds",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -6,6 +6,9 @@ are the combinatorial flow lines between them.
 
 A *ReLU complex* is the cell complex on which a ReLU network is affine; its *PL critical* vertices are those where the
 topology of sublevel sets changes, and its discrete gradient has exactly these as critical cells.
+
+A *family of measures* (samples of a distribution that depends on parameters, say) is a manifold in Wasserstein space: its
+distances, coordinates and tangent spaces come from optimal transport.
 """
 
 from separatrix.topology.cancellation import Simplification, cancel
@@ -30,6 +33,15 @@ from separatrix.topology.relu_regions import Regions, bounded_cells, relu_region
 from separatrix.topology.relu_star import VertexStar, vertex_star
 from separatrix.topology.simplicial import SimplicialComplex
 from separatrix.topology.taut import TautPath, pull_taut
+from separatrix.topology.wasserstein import WassersteinDistances, bures_distances, wasserstein_distances
+from separatrix.topology.wasserstein_tangent import (
+    Displacements,
+    TangentSpace,
+    cloud_displacements,
+    gaussian_displacements,
+    tangent_space,
+)
+from separatrix.topology.wassmap import Embedding, GeodesicGraph, embed_distances, geodesic_graph
 from separatrix.topology.worlds import World
 
 __all__ = [  # noqa: RUF022 (grouped by kind)
@@ -64,6 +76,19 @@ __all__ = [  # noqa: RUF022 (grouped by kind)
     "World",
     "plan_routes",
     "pull_taut",
+    # families of measures
+    "Displacements",
+    "Embedding",
+    "GeodesicGraph",
+    "TangentSpace",
+    "WassersteinDistances",
+    "bures_distances",
+    "cloud_displacements",
+    "embed_distances",
+    "gaussian_displacements",
+    "geodesic_graph",
+    "tangent_space",
+    "wasserstein_distances",
     # ReLU networks
     "EdgeSigns",
     "LevelSet",
