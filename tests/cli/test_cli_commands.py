@@ -23,7 +23,7 @@ def test_diagnose_prints_and_writes_every_kind_of_report(cli, tmp_path: Path) ->
     files = ["r.html", "r.json", "r.md"]
     result = cli("diagnose", "game.py:problem", "-k", "2", "--budget", "60", *(a for f in files for a in ("-o", f)))
     assert result.code == 0
-    assert "Stable: the rightmost converged eigenvalue is -0.1" in result.out
+    assert "Stable: the rightmost converged eigenvalue is −0.1" in result.out
     assert result.err == "".join(f"wrote {f}\n" for f in files)
     saved = Diagnosis.load("r.json")
     assert saved.title == "damped"

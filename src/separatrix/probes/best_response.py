@@ -23,6 +23,7 @@ from separatrix.dynamics.schemes import States
 from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import Game, GameField
 from separatrix.fields.batches import moved
+from separatrix.probes.numbers import number
 
 Stream = Callable[[int], Iterator[Any]] | Iterable[Any] | None
 
@@ -85,8 +86,8 @@ class BestResponse:
     def sentence(self) -> str:
         """What was gained, in words."""
         parts = [
-            f"{g.steps} own steps of {g.player!r} gain {g.gain_train:.3g} on training data"
-            + ("" if g.gain_held_out is None else f" and {g.gain_held_out:.3g} on held-out data")
+            f"{g.steps} own steps of {g.player!r} gain {number(g.gain_train)} on training data"
+            + ("" if g.gain_held_out is None else f" and {number(g.gain_held_out)} on held-out data")
             + ("" if g.status == "done" else f" ({g.status})")
             for g in self.gains.values()
         ]

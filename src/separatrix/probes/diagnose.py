@@ -162,7 +162,7 @@ def _measure_spectrum(
         rotation = judge.rotation_findings(measured, remaining)
         book.findings += rotation + judge.growth_findings(measured, remaining)
         sentence = signature_sentence(measured, remaining)
-        book.sections["signature"] = signature_section(measured, setting, sentence)
+        book.sections["signature"] = signature_section(measured, setting, sentence, remaining)
     if len(space.players) > 1 and not space.shared:
         acting = book.take("interplay", lambda: interplay(setting.operator, space, seed=seed))
         book.sections["interplay"] = None if acting is None else acting.section()

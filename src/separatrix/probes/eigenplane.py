@@ -14,6 +14,7 @@ from torch import Tensor
 
 from separatrix.errors import NonFiniteError
 from separatrix.probes.leading import Leading
+from separatrix.probes.numbers import complex_number, number
 from separatrix.probes.setting import Setting
 
 
@@ -42,9 +43,9 @@ class Eigenplane:
                 damping = "and is hardly damped"
             else:
                 damping = "and shrinks" if value.real < 0 else "and grows"
-            sentence = f"The plane of the mode {value.real:.3g} {value.imag:+.3g}i: the field {turning} {damping}."
+            sentence = f"The plane of the mode {complex_number(value.real, value.imag)}: the field {turning} {damping}."
         else:
-            sentence = f"The plane of the real mode {value.real:.3g} and a second direction."
+            sentence = f"The plane of the real mode {number(value.real)} and a second direction."
         return {
             "x": self.axis.tolist(),
             "y": self.axis.tolist(),

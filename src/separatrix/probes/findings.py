@@ -7,9 +7,10 @@ and to the residuals. A healthy classifier and a well-regularised GAN raise none
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log, pi
+from math import exp, log, pi
 
 from separatrix.probes.horizon import THRESHOLD, Horizon
+from separatrix.probes.numbers import number, times
 from separatrix.probes.record import Finding
 from separatrix.probes.sharpness import Sharpness
 from separatrix.probes.signature import Signature
@@ -44,7 +45,7 @@ def rotation_findings(found: Signature, remaining: int) -> list[Finding]:
             "warning",
             "Undamped rotation",
             f"A mode turns once in {period:.0f} steps and grows by {growth - 1:.2%} per step (|m| = {growth:.4f}, residual "
-            f"{residual:.0e}): within {remaining} steps such a swing grows {_times(change)}. The players chase each other.",
+            f"{number(residual, 1)}): within {remaining} steps such a swing grows {_times(change)}. The players chase each other.",
             growth,
             1.0,
             "multiplier of the linear map of one period; neutral while T |log |m|| < 1 [mescheder2018, sec. 2]",
@@ -67,8 +68,8 @@ def limit_findings(rows: Sequence[Sharpness], remaining: int) -> list[Finding]:
             "step-beyond-limit",
             "warning",
             "The step is too large for the curvature",
-            f"{who}: step times preconditioned curvature is {worst.value:.3g} (residual {worst.residual:.0e}), {worst.ratio:.1f} times "
-            f"the limit {worst.limit:.3g} of the base in use.",
+            f"{who}: step times preconditioned curvature is {number(worst.value)} (residual {number(worst.residual, 1)}), "
+            f"{worst.ratio:.1f} times the limit {worst.limit:.3g} of the base in use.",
             worst.ratio,
             BEYOND_LIMIT,
             "limit of the base on a quadratic; hovering near 1 is normal [cohen2022]",
@@ -93,7 +94,7 @@ def overshoot_findings(own: Outlook, remaining: int) -> list[Finding]:
             "warning",
             "The step is too large for the method",
             f"The running method ({own.method}) keeps its measured modes bounded up to {own.safe_step:.2g} of the present step; at the "
-            f"present one a mode is multiplied by {own.growth:.3g} per step. What sets the limit: {own.limited_by}.",
+            f"present one a mode is multiplied by {number(own.growth)} per step. What sets the limit: {own.limited_by}.",
             beyond,
             BEYOND_LIMIT,
             "largest safe step over the resolved modes; hovering near 1 is normal [cohen2022]",
@@ -117,7 +118,8 @@ def growth_findings(found: Signature, remaining: int) -> list[Finding]:
             "growing-mode",
             "note",
             "Directions that grow without turning",
-            f"{len(growing)} measured mode(s) grow, the fastest by {growth - 1:.2%} per step (residual {residual:.0e}). Away from an "
+            f"{'A measured mode grows' if len(growing) == 1 else f'{len(growing)} measured modes grow, the fastest'} by "
+            f"{growth - 1:.2%} per step (residual {number(residual, 1)}). Away from an "
             "equilibrium this is what learning looks like; at a converged point it would be a saddle.",
             growth,
             1.0,
@@ -206,4 +208,4 @@ def best_response_findings(rows: Sequence[dict[str, object]], losses: dict[str, 
 
 
 def _times(change: float) -> str:
-    return f"{2.718281828459045**change:.3g} times" if change < 12 else "without bound"
+    return f"{times(exp(change))} times" if change < 12 else "without bound"

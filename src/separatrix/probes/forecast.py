@@ -143,10 +143,11 @@ def forecast_section(rows: list[Forecast]) -> dict[str, object]:
     """The record's section."""
     if not rows:
         return {"rows": [], "sentence": "No mode could be tried."}
-    worst = min(rows, key=lambda r: r.skill)
+    worst, steps = min(rows, key=lambda r: r.skill), max(r.steps for r in rows)
     sentence = (
-        f"Tried on the real method over {max(r.steps for r in rows)} steps with a difference of {rows[0].scale:g} step lengths: the modes' skill is "
-        f"{worst.skill:.2f} to {max(r.skill for r in rows):.2f} (1 is perfect, 0 is no better than 'nothing changes')."
+        f"Tried on the real method over {steps} {'step' if steps == 1 else 'steps'} with a difference of {rows[0].scale:g} step "
+        f"{'length' if rows[0].scale == 1 else 'lengths'}: the modes' skill is {worst.skill:.2f} to {max(r.skill for r in rows):.2f} "
+        "(1 is perfect, 0 is no better than 'nothing changes')."
     )
     return {
         "rows": [
@@ -161,7 +162,7 @@ def forecast_section(rows: list[Forecast]) -> dict[str, object]:
             }
             for r in rows
         ],
-        "steps": max(r.steps for r in rows),
+        "steps": steps,
         "scale": rows[0].scale,
         "sentence": sentence,
     }

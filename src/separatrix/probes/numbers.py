@@ -1,8 +1,9 @@
-"""Numbers as a reader wants them: three digits, a real minus sign, a dash for what is not there."""
+"""Numbers as a reader wants them in sentences and tables: three digits, a real minus sign, a dash for what is not there."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -46,14 +47,18 @@ def number(x: float | None, digits: int = 3) -> str:
 
 
 def complex_number(real: float, imag: float) -> str:
-    """Both parts to the third decimal, more where the larger of them is small.
+    """Both parts to the third decimal, up to the fifth where one is small, more where both are.
 
     Example:
-        >>> complex_number(0.0, -0.076), complex_number(-2.7, 0.0)
-        ('0.000 − 0.076i', '−2.700')
+        >>> complex_number(0.0, -0.076), complex_number(0.00266, 0.0679), complex_number(-2.7, 0.0)
+        ('0.000 − 0.076i', '0.0027 + 0.0679i', '−2.700')
     """
-    size = max(abs(real), abs(imag))
-    places = 3 if size >= 0.01 or size == 0 else 2 - math.floor(math.log10(size))
+    sizes = [abs(part) for part in (real, imag) if part]
+    places = 3
+    if sizes and max(sizes) < 0.01:
+        places = 2 - math.floor(math.log10(max(sizes)))
+    elif sizes and min(sizes) >= 5e-6:
+        places = min(5, max(3, 1 - math.floor(math.log10(min(sizes)))))
     left = f"{real:.{places}f}".replace("-", "−")
     if not float(left.replace("−", "-")):
         left = left.lstrip("−")
@@ -64,27 +69,44 @@ def growth_percent(modulus: float | None) -> str:
     """The change of an amplitude per step in per cent, or as a factor where it doubles and more.
 
     Example:
-        >>> growth_percent(1.0082), growth_percent(0.6), growth_percent(5.06)
-        ('+0.82%', '−40%', '× 5.1')
+        >>> growth_percent(1.0082), growth_percent(0.6), growth_percent(5.06), growth_percent(1 + 1e-9)
+        ('+0.82%', '−40%', '× 5.1', '0%')
     """
     if modulus is None:
         return MISSING
+    if modulus >= 100:
+        return f"× {times(modulus)}"
     if modulus >= 2:
         return f"× {significant(modulus)}"
     change = 100 * (modulus - 1)
-    if abs(change) < 5e-8:
+    if abs(change) < 5e-5:
         return "0%"
     return f"{'−' if change < 0 else '+'}{significant(abs(change))}%"
+
+
+def times(factor: float) -> str:
+    """A factor to two digits, with spaces between its thousands and a power of ten where it is past counting.
+
+    Example:
+        >>> times(1.71), times(1072.9), times(162754.8), times(3.2e9)
+        ('1.7', '1100', '160 000', '3.2e9')
+    """
+    if not factor < 1e6:
+        return exact(float(f"{factor:.2g}"))
+    if factor < 100:
+        return number(factor, 2)
+    rounded = round(float(f"{factor:.2g}"))
+    return f"{rounded:,}".replace(",", " ") if rounded >= 10_000 else str(rounded)
 
 
 def exact(x: float | None) -> str:
     """A number with the digits that matter in a comparison, none that don't.
 
     Example:
-        >>> exact(1.00818), exact(0.1), exact(-6.0)
-        ('1.008', '0.1', '−6')
+        >>> exact(1.00818), exact(0.1), exact(-6.0), exact(2e-7)
+        ('1.008', '0.1', '−6', '2e−7')
     """
-    return MISSING if x is None else f"{x:.4g}".replace("-", "−")
+    return MISSING if x is None else re.sub(r"e([+-])0*", r"e\1", f"{x:.4g}").replace("e+", "e").replace("-", "−")
 
 
 def with_error(value: float | None, error: float | None) -> str:

@@ -14,6 +14,7 @@ from separatrix.errors import ComputationError
 from separatrix.fields import Space
 from separatrix.linalg import Block, Eigenvalues, LinearOperator, eigenvalues
 from separatrix.probes.leading import Leading
+from separatrix.probes.numbers import number
 from separatrix.probes.reduced import Reduced
 from separatrix.probes.setting import Setting
 from separatrix.probes.stability import outlook
@@ -119,8 +120,9 @@ def sharpness_section(rows: list[Sharpness]) -> dict[str, object]:
     sentence = "No limit is known for these bases."
     if worst is not None and worst.ratio is not None:
         side = "beyond" if worst.ratio > 1 else "within"
+        who = "All players together" if worst.name == "joint" else f"Player {worst.name}"
         sentence = (
-            f"{worst.name}: step times curvature is {worst.value:.3g}, {side} the limit {worst.limit:.3g} of its base "
+            f"{who}: step times curvature is {number(worst.value)}, {side} the limit {worst.limit:.3g} of its base "
             f"({worst.ratio:.0%}). Hovering near 100% is normal while a network learns."
         )
     return {

@@ -218,8 +218,8 @@ def lift(y: Tensor, setting: Setting, reduced: Reduced, bases: Mapping[str, Froz
     return torch.cat(parts)
 
 
-def signature_section(found: Signature, setting: Setting, sentence: str) -> dict[str, object]:
-    """The record's section."""
+def signature_section(found: Signature, setting: Setting, sentence: str, remaining: int) -> dict[str, object]:
+    """The record's section; over the ``remaining`` steps a mode with ``remaining |log |m|| < 1`` is neutral."""
     assert setting.method is not None
     assert setting.frozen is not None
     momenta = {b.mode.momentum for b in setting.frozen.values()}
@@ -231,13 +231,13 @@ def signature_section(found: Signature, setting: Setting, sentence: str) -> dict
         "momentum": max(momenta),
         "base": base[kinds.pop()] if len(kinds) == 1 else "mixed",
         "scheme": setting.method.scheme.name,
+        "remaining": remaining,
         "points": [
             {
                 "real": float(p.real),
                 "imag": float(p.imag),
                 "residual": float(r),
                 "converged": bool(c),
-                "label": f"{p.real:.3g} {p.imag:+.3g}i",
             }
             for p, r, c in zip(found.points.tolist(), found.residuals.tolist(), found.converged.tolist(), strict=True)
         ],
@@ -255,7 +255,10 @@ def signature_sentence(found: Signature, remaining: int) -> str:
     tail = f" {left_out} more did not converge." if left_out else ""
     if not kept:
         return "No multiplier converged." + tail
-    growing = [i for i in kept if found.grows(i)]
+    neutral = sum(remaining * abs(np.log(max(found.growth(i), 1e-300))) < 1 for i in kept)
+    growing = [i for i in kept if found.grows(i) and remaining * np.log(found.growth(i)) >= 1]
+    if neutral:
+        tail = f" {neutral} {'is' if neutral == 1 else 'are'} neutral over the {remaining} steps to go." + tail
     if not growing:
         top = max(kept, key=found.growth)
         return (
@@ -263,11 +266,12 @@ def signature_sentence(found: Signature, remaining: int) -> str:
             + tail
         )
     top = max(growing, key=found.growth)
-    change = remaining * np.log(found.growth(top))
-    weight = "which matters" if change >= 1 else "which is neutral"
     turn = found.period_steps(top)
-    how = "without turning" if turn is None or turn > remaining else f"turning once in {turn:.0f} steps"
+    # As in the findings: what turns by less than it grows does not turn.
+    idle = turn is None or turn > remaining or 2 * np.pi / turn < np.log(found.growth(top))
+    how = "without turning" if idle else f"turning once in {turn:.0f} steps"
+    verb = "grows" if len(growing) == 1 else "grow"
     return (
-        f"{len(growing)} of {len(kept)} resolved multipliers grow, the fastest by {found.growth(top) - 1:.2%} per step, {how}, "
-        f"{weight} over {remaining} steps." + tail
+        f"{len(growing)} of {len(kept)} resolved multipliers {verb}, the fastest by {found.growth(top) - 1:.2%} per step, {how}."
+        + tail
     )

@@ -13,6 +13,7 @@ from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
 from separatrix.fields import Field
+from separatrix.probes.numbers import times
 from separatrix.probes.reduced import Reduced
 
 # A multiplier counts as growing above this; rounding of small eigenvalue problems stays below.
@@ -191,9 +192,9 @@ def stability_section(rows: Sequence[Outlook]) -> dict[str, object]:
     elif not np.isfinite(own.safe_step):
         limit = "no limit of its step was found"
     elif own.safe_step >= 1:
-        limit = f"its step could grow {own.safe_step:.3g} times before {own.limited_by} takes over"
+        limit = f"its step could grow {times(own.safe_step)} times before {own.limited_by} takes over"
     else:
-        limit = f"its step is {1 / own.safe_step:.3g} times too large for {own.limited_by}"
+        limit = f"its step is {times(1 / own.safe_step)} times too large for {own.limited_by}"
     sentence = f"The running method ({own.method}): {limit}."
     if best is not own and best.growth_per_gradient < own.growth_per_gradient - 1e-6:
         sentence += (

@@ -8,6 +8,7 @@ the right of zero did not).
 from __future__ import annotations
 
 from separatrix.probes.leading import Leading
+from separatrix.probes.numbers import complex_number, number
 from separatrix.probes.setting import Setting
 from separatrix.probes.signature import Signature
 
@@ -29,7 +30,7 @@ def verdict(modes: Leading) -> tuple[str, str]:
     scale = max(abs(value) for value, _ in kept)
     value, residual = max(kept, key=lambda pair: pair[0].real)
     error = max(MARGIN * residual, 1e-9 * scale)
-    where = f"the rightmost converged eigenvalue is {value.real:.3g} {value.imag:+.3g}i (residual {residual:.0e})"
+    where = f"the rightmost converged eigenvalue is {complex_number(value.real, value.imag)} (residual {number(residual, 1)})"
     if value.real > error:
         return "unstable", f"Unstable operator: {where}."
     right = [
