@@ -29,6 +29,9 @@ RESOLVED = 0.05
 class Reduced:
     """The small model.
 
+    Exact but for one thing: extragradient with coupled decay, where ``P`` has the decay at the looked-ahead point and the real
+    bases have it at the point itself, a relative difference of step size times decay in the second evaluation.
+
     Attributes:
         matrix: ``W^T P W``, ``(r, r)`` float64 on the host.
         space: its players and their sizes.
