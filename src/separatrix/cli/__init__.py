@@ -1,4 +1,4 @@
-"""The command line: ``separatrix diagnose | train | compare | spectrum TARGET``.
+"""The command line: ``separatrix diagnose | train | compare | spectrum | topology TARGET``.
 
 Thin: it parses, calls the rooms above and prints. What costs torch is imported when a command runs, so that ``--help``
 and ``--version`` are instant. Results go to stdout, talk to stderr; exit codes are part of the interface:

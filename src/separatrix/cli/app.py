@@ -13,6 +13,7 @@ from separatrix import __version__
 from separatrix.cli import options as opt
 from separatrix.cli.options import Request
 from separatrix.cli.talk import Talk
+from separatrix.cli.topology_command import topology
 
 Job = Callable[[Talk], int]
 
@@ -164,6 +165,9 @@ def spectrum(
 
     request = _request(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(spectrum_of_target, request, ends=[e.value for e in end or []], k=k, max_products=max_products)
+
+
+app.command()(topology)
 
 
 @app.command("compare-reports")

@@ -31,6 +31,15 @@ def find_target(target: str) -> Problem:
     Raises:
         InputError: it does not import, lacks the name, or is of the wrong type; names file, line and what is there.
     """
+    return _as_problem(find_object(target), target)
+
+
+def find_object(target: str) -> Any:
+    """What a TARGET names, whatever it is.
+
+    Raises:
+        InputError: it does not import or lacks the name.
+    """
     place, _, name = target.rpartition(":")
     if not place or not name:
         raise InputError(f"TARGET {target!r} does not say which object is meant; write {FORMS}.")
@@ -42,7 +51,7 @@ def find_target(target: str) -> Problem:
         raise InputError(f"TARGET {target!r} names a file without its suffix; write {place}.py:{name}.")
     else:
         module = _import_module(place)
-    return _as_problem(_named(module, name, place), target)
+    return _named(module, name, place)
 
 
 def batches_as_data(batches: list[Any]) -> Any:
@@ -126,7 +135,7 @@ _OURS = tuple(kind.__module__ for kind in (Problem, Game, Field, GameField))
 
 def _as_problem(found: Any, target: str) -> Problem:
     if not isinstance(found, (Problem, Game, Field)) and inspect.isroutine(found):
-        found = _called(found, target)
+        found = called(found, target)
     if isinstance(found, Problem):
         return found
     if isinstance(found, GameField):
@@ -146,7 +155,8 @@ def _as_problem(found: Any, target: str) -> Problem:
     )
 
 
-def _called(function: Callable[..., Any], target: str) -> Any:
+def called(function: Callable[..., Any], target: str) -> Any:
+    """What the user's function returns; ``InputError`` where it needs arguments or raises."""
     required = [
         p.name
         for p in inspect.signature(function).parameters.values()

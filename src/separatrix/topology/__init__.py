@@ -20,6 +20,7 @@ from separatrix.topology.homology import IntegerHomology, betti_numbers, integer
 from separatrix.topology.lower_stars import lower_star_gradient
 from separatrix.topology.manifolds import VPaths, ascending_manifold, basins, descending_manifold, v_paths
 from separatrix.topology.morse_complex import MorseComplex, morse_complex
+from separatrix.topology.morse_plot import plot_critical_cells, plot_persistence
 from separatrix.topology.persistence import Persistence, persistence
 from separatrix.topology.pl_critical import PLCritical, pl_critical
 from separatrix.topology.pl_directions import EdgeSigns, edge_signs
@@ -67,6 +68,8 @@ __all__ = [  # noqa: RUF022 (grouped by kind)
     "descending_manifold",
     "morse_complex",
     "persistence",
+    "plot_critical_cells",
+    "plot_persistence",
     "v_paths",
     # motion planning
     "Passage",
