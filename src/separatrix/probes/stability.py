@@ -61,7 +61,7 @@ class Outlook:
             return "a rotation that grows at every step size" if m.imag else "a mode that grows at every step size"
         if abs(m.imag) > 1e-6 * abs(m):
             return f"a rotation of {abs(np.angle(m)):.2g} rad per step"
-        return "overshooting of a stiff mode"
+        return "overshooting of a stiff mode" if m.real < 0 else "a mode that grows"
 
 
 def outlooks(
@@ -133,22 +133,29 @@ def outlook(
 def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen], step: float) -> Tensor:
     """The resolved multipliers at a multiple of the present step, without those of :func:`growth_rates`.
 
-    A multiplier is left out where it grows more than it turns, at a rate (per unit of time, the momentum's gain counted)
-    within half of one of those.
+    For each of those one multiplier at most is left out: the nearest that grows more than it turns, at a rate within half of
+    what the mode gives a player that is alone with it.
     """
     values = reduced.multipliers(scheme, {p: b.times(step) for p, b in bases.items()})
-    rates = growth_rates(reduced)
     growth = values.abs().log()
-    own = (values.angle().abs() <= growth) & (growth > 0) & (values.real > 0)
-    gain = max(1 / (1 - b.mode.momentum) if b.mode.kind in ("heavy-ball", "nesterov") else 1.0 for b in bases.values())
-    explained = ((growth[:, None] / (step * gain) - rates).abs() <= 0.5 * rates).any(dim=1)
-    return values[~(own & explained)]
+    free = (values.angle().abs() <= growth) & (growth > 0) & (values.real > 0)
+    keep = torch.ones(len(values), dtype=torch.bool)
+    for rate in growth_rates(reduced).sort(descending=True).values.tolist():
+        z = step * rate * (1 + step * rate if isinstance(scheme, Extragradient) else 1)
+        expected = torch.tensor([np.log(abs(b.mode.multipliers(z)[0])) for b in bases.values()], dtype=growth.dtype)
+        expected = expected.clamp(min=1e-12)  # a decay may outweigh the mode
+        gap = ((growth[:, None] - expected).abs() / expected).min(dim=1).values
+        gap[~free] = torch.inf
+        if len(gap) and float(gap.min()) <= 0.5:
+            keep[int(gap.argmin())] = free[int(gap.argmin())] = False
+    return values[keep]
 
 
 def growth_rates(reduced: Reduced) -> Tensor:
     """Real parts of the eigenvalues ``h lambda`` that grow more than they turn: in the flow itself, under every method."""
     rates = torch.linalg.eigvals(reduced.matrix)
-    return rates.real[(rates.real > 1e-12) & (rates.imag.abs() <= rates.real)]
+    growing: Tensor = rates.real[(rates.real > 1e-12) & (rates.imag.abs() <= rates.real)]
+    return growing
 
 
 def bisect(holds: Callable[[float], bool], inside: float, outside: float, tol: float = 1e-9) -> float:
