@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.probes.record import Diagnosis, Finding
+from separatrix.report import to_html
 
 PLANE_POINTS = [
     (-2.7, 0.0, 3e-4, True, "sharpest direction of D"),
@@ -187,7 +188,7 @@ def gan() -> Diagnosis:
             "rows": [
                 {
                     "method": "simultaneous Adam, momentum 0.5",
-                    "safe_step": None,
+                    "safe_step": 0.0,
                     "min_step": None,
                     "growth": 1.0082,
                     "growth_per_gradient": 1.0082,
@@ -197,7 +198,7 @@ def gan() -> Diagnosis:
                 },
                 {
                     "method": "simultaneous, momentum 0",
-                    "safe_step": None,
+                    "safe_step": 0.0,
                     "min_step": None,
                     "growth": 1.0029,
                     "growth_per_gradient": 1.0029,
@@ -207,7 +208,7 @@ def gan() -> Diagnosis:
                 },
                 {
                     "method": "alternating Adam, momentum 0.5",
-                    "safe_step": None,
+                    "safe_step": 0.0,
                     "min_step": None,
                     "growth": 1.0055,
                     "growth_per_gradient": 1.0055,
@@ -235,6 +236,16 @@ def gan() -> Diagnosis:
                     "limited_by": "−2.70",
                     "running": False,
                 },
+                {
+                    "method": "implicit midpoint",
+                    "safe_step": None,
+                    "min_step": None,
+                    "growth": 1.0,
+                    "growth_per_gradient": 1.0,
+                    "gradients": 6.0,
+                    "limited_by": "no limit found",
+                    "running": False,
+                },
             ],
             "sentence": "No step size makes the running method stable; extragradient is stable below 0.37 of the present "
             "step.",
@@ -245,7 +256,37 @@ def gan() -> Diagnosis:
             "curve": [
                 {"step": s, "error": round(0.5 * (s / 190) ** 1.4, 4)} for s in (1, 5, 10, 25, 50, 100, 150, 200, 300)
             ],
+            "unexplained": [
+                {"step": s, "error": round(0.38 * (s / 190) ** 1.4, 4)} for s in (1, 5, 10, 25, 50, 100, 150, 200, 300)
+            ],
+            "drift": [{"step": s, "drift": round(4e-4 * s, 4)} for s in (1, 5, 10, 25, 50, 100, 150, 200, 300)],
+            "reached": False,
             "sentence": "The linear picture explains more than half of the change of the field for 190 steps.",
+        },
+        "forecast": {
+            "rows": [
+                {
+                    "multiplier": [1.0054, 0.0758],
+                    "steps": 190,
+                    "predicted_growth": 1.55,
+                    "observed_growth": 1.49,
+                    "predicted_angle": 14.3,
+                    "observed_angle": 14.1,
+                    "skill": 0.985,
+                },
+                {
+                    "multiplier": [0.9415, 0.0],
+                    "steps": 60,
+                    "predicted_growth": -3.62,
+                    "observed_growth": -2.9,
+                    "predicted_angle": 0.0,
+                    "observed_angle": 0.0,
+                    "skill": 0.75,
+                },
+            ],
+            "steps": 190,
+            "scale": 1.0,
+            "sentence": "Over 190 steps the modes' skill is 0.75 to 0.98.",
         },
         "best_response": {
             "rows": [
@@ -309,6 +350,8 @@ def alternating() -> Diagnosis:
             for m, p in zip(measured, PLANE_POINTS, strict=True)
         ]
     )
+    for point in points[9:11]:
+        point["residual"] = 4e-4
     steps, momenta = [0.25, 0.5, 1.0, 2.0, 4.0], [0.0, 0.5, 0.9]
     table = [
         [
@@ -328,6 +371,7 @@ def alternating() -> Diagnosis:
         "points": points,
         "table": {"steps": steps, "momenta": momenta, "multipliers": table},
         "model_gap": 1.2e-3,
+        "remaining": 500,
         "sentence": "One pair of multipliers lies outside the unit circle, by 0.55% per round.",
     }
     method = {**base.sections["method"], "scheme": "alternating", "sentence": "D moves first, then G sees the new D."}
@@ -371,13 +415,20 @@ def healthy() -> Diagnosis:
                 "rows": [{"name": "joint", "value": 1.6, "residual": 2e-4, "limit": 2.0, "ratio": 0.8}],
                 "sentence": "The step uses 80% of plain descent's limit.",
             },
-            "horizon": base["horizon"],
+            "horizon": {**base["horizon"], "unexplained": None, "drift": None, "reached": True},
+            "forecast": {"rows": [], "sentence": "No mode could be tried."},
             "score": {"rows": [{"name": "accuracy", "value": 0.972, "sentence": "on held-out digits."}]},
             "cost": {"rows": [], "gradients": 120.0, "seconds": 0.8},
             "reproduce": {"command": "sx.diagnose(problem)", "seed": 0, "versions": {}},
         },
         notes=("interplay: a single player has no opponent.",),
     )
+
+
+@cache
+def page_of(case: str) -> str:
+    """The HTML page of a case, drawn once."""
+    return to_html({"gan": gan, "alternating": alternating, "healthy": healthy, "gaps": gaps}[case]())
 
 
 def gaps() -> Diagnosis:

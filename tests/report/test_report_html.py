@@ -1,20 +1,15 @@
 """The HTML page as text: complete, escaped, without a request, the same each time."""
 
 import re
-from functools import cache
 from html.parser import HTMLParser
 
 import fixture
 import pytest
+from fixture import page_of
 
 from separatrix import report
 
 CASES = ["gan", "alternating", "healthy", "gaps"]
-
-
-@cache
-def page_of(case: str) -> str:
-    return report.to_html(getattr(fixture, case)())
 
 
 class Reader(HTMLParser):
@@ -29,10 +24,8 @@ class Reader(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-@pytest.mark.parametrize("case", ["alternating", "gaps"])
-def test_the_same_diagnosis_gives_the_same_page(case: str) -> None:
-    make = getattr(fixture, case)
-    assert report.to_html(make()) == report.to_html(make())
+def test_the_same_diagnosis_gives_the_same_page() -> None:
+    assert report.to_html(fixture.gaps()) == page_of("gaps")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -78,7 +71,7 @@ def test_without_findings_the_page_says_so() -> None:
 def test_a_missing_section_is_one_line() -> None:
     text = page_of("gaps")
     assert "Not measured: the budget of 12 products was spent." in text
-    assert text.count('class="missing"') == 11
+    assert text.count('class="missing"') == 12
 
 
 def test_without_a_signature_there_is_no_script() -> None:

@@ -2,13 +2,16 @@
 
 import doctest
 import importlib
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import fixture
 import numpy as np
 import pytest
 
 from separatrix.errors import InputError
+from separatrix.probes import findings
 from separatrix.report import figures, page, signature_plot
 from separatrix.report.references import WORKS, cited
 from separatrix.report.tables import TABLES
@@ -49,19 +52,61 @@ def test_notes_that_explain_a_gap_are_not_repeated() -> None:
 def test_a_glance_shows_the_numbers_that_decide() -> None:
     glance = {name: value for name, value, _ in page.at_a_glance(fixture.gan())}
     assert glance == {
-        "Fastest mode": "+0.82%",
+        "Fastest growth": "+0.82%",
         "Sharpness": "45%",
         "Rotation": "31%",
         "Best response": "0.670",
         "Trust horizon": "190 steps",
         "Fréchet distance": "41.3",
     }
-    assert page.at_a_glance(fixture.healthy())[0][:2] == ("Slowest decay", "−20%")
+    healthy = {name: value for name, value, _ in page.at_a_glance(fixture.healthy())}
+    assert (healthy["Slowest decay"], healthy["Trust horizon"]) == ("−20%", "≥ 190 steps")
 
 
 def test_cited_works_are_found_by_key() -> None:
     assert "gidel2019negative" in cited(["[gidel2019negative, sec. 3]"])
     assert set(cited(["[nobody1900]", "a definition"])) <= set(WORKS)
+
+
+def test_every_work_that_a_finding_cites_stands_on_the_page() -> None:
+    text = Path(findings.__file__).read_text(encoding="utf-8")
+    keys = set(re.findall(r"\[([a-z]{3,}\d{4}\w*)", text))
+    assert {"grnarova2019", "mescheder2018", "cohen2022"} <= keys
+    assert keys <= set(WORKS)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "lead", "rest"),
+    [
+        ("Undamped rotation. A mode turns. Also: more.", "Undamped rotation", "A mode turns. Also: more."),
+        ("It grows by 0.82% per step.", "It grows by 0.82% per step.", ""),
+        ("One " * 13 + "end. Rest.", "One " * 13 + "end. Rest.", ""),
+    ],
+)
+def test_a_short_first_sentence_is_the_headline(verdict: str, lead: str, rest: str) -> None:
+    assert page.headline(replace(fixture.healthy(), verdict=verdict)) == (lead, rest)
+
+
+def test_no_limit_and_no_safe_step_are_told_apart() -> None:
+    def shown(low: float | None, high: float | None) -> str:
+        row = {**fixture.gan().sections["stability"]["rows"][0], "min_step": low, "safe_step": high}
+        return TABLES["stability"]({"rows": [row]}).rows[0][1]
+
+    found = [shown(*ends) for ends in [(None, 0.0), (None, None), (0.2, None), (None, 0.37), (0.12, 2.1)]]
+    assert found == ["none", "no limit found", "from 0.200 ×", "up to 0.370 ×", "0.120 to 2.10 ×"]
+
+
+def test_a_forecast_shows_growth_over_all_its_steps_and_its_skill() -> None:
+    rows = TABLES["forecast"](fixture.gan().sections["forecast"]).rows
+    assert rows[0] == ("1.005 + 0.076i", "190", "× 4.7", "× 4.4", "14.3", "14.1", "0.98")
+    assert rows[1][2:4] == ("−97%", "−94%")
+
+
+def test_the_horizons_table_has_only_the_columns_that_were_measured() -> None:
+    table = TABLES["horizon"](fixture.gan().sections["horizon"])
+    assert table.columns == ("steps", "error of growth rates", "unexplained share", "drift of the preconditioner")
+    assert table.rows[-1] == ("300", "95%", "72%", "12%")
+    assert TABLES["horizon"](fixture.healthy().sections["horizon"]).columns == table.columns[:2]
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,51 @@ def test_a_mode_is_called_only_where_its_residual_leaves_no_doubt(
     assert regions.modes(plane(complex(z), residual, converged))[0].state == state
 
 
+# At 1000 steps to go: neutral is |log m| < 0.001; in the plane without momentum m = 1 + z.
+@pytest.mark.parametrize(
+    ("z", "residual", "state"),
+    [
+        (0.00101, 0.0, "grows"),
+        (0.00099, 0.0, "neutral"),
+        (-0.00099, 0.0, "neutral"),
+        (-0.00101, 0.0, "decays"),
+        (0.0, 5e-4, "neutral"),
+        (0.0, 2e-3, "undecided"),
+        (0.00101, 1e-4, "undecided"),
+        (-0.0015, 1e-3, "decays"),
+    ],
+)
+def test_a_mode_is_neutral_where_the_remaining_steps_hardly_change_it(z: float, residual: float, state: str) -> None:
+    assert regions.modes(plane(complex(z), residual, remaining=1000))[0].state == state
+
+
+def test_the_sentence_names_neutral_modes() -> None:
+    points = [plane(z, 1e-6)["points"][0] for z in (0j, -0.5 + 0j)]  # type: ignore[index]
+    section = plane(0j, 0.0, remaining=100) | {"points": points}
+    assert regions.sentence(regions.modes(section), "Here", remaining=100) == (
+        "Here: no measured mode grows; 1 of 2 is neutral over the 100 steps to go."
+    )
+
+
+@pytest.mark.parametrize(
+    ("modulus", "angle", "remaining", "turns"),
+    [
+        (1.035, 6e-4, None, False),
+        (1.05, 0.0487, None, False),
+        (1.05, 0.0489, None, True),
+        (1.0, 0.0062, None, False),
+        (1.0, 0.0064, None, True),
+        (0.9, 0.0064, None, True),
+        (1.0, 0.0064, 500, False),
+    ],
+)
+def test_what_grows_faster_than_it_turns_or_turns_too_slowly_is_said_not_to_turn(
+    modulus: float, angle: float, remaining: int | None, turns: bool
+) -> None:
+    words = regions.turning(cmath.rect(modulus, angle), "step", remaining)
+    assert words.startswith("a rotation") if turns else words == "without turning"
+
+
 def test_the_step_moves_modes_and_their_errors() -> None:
     mode = regions.modes(plane(-1 + 0.5j, 0.01), step=2.0)[0]
     assert mode.at == -2 + 1j

@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from separatrix.errors import InputError
 from separatrix.probes.numbers import number
@@ -131,24 +132,30 @@ def stability(source: Source, ax: Axes | None = None) -> Axes:
     rows = section_of(source, "stability")["rows"]
     ax = axes_or_new(ax, (4.6, 0.7 + 0.48 * len(rows)))
     low = min([1 / 16] + [0.5 * r["min_step"] for r in rows if r["min_step"]])
-    high = max([16.0] + [2.0 * r["safe_step"] for r in rows if r["safe_step"]])
+    high = max([16.0] + [3.0 * r["safe_step"] for r in rows if r["safe_step"]])
     ax.axvline(1, color=MUTED, lw=1.0, ls=(0, (4, 3)), zorder=0)
     for i, row in enumerate(rows):
         name = literal(row["method"]) + (" (running)" if row["running"] else "")
         title = ax.text(low, i - 0.22, name, va="center", weight="bold" if row["running"] else "normal", zorder=3)
         title.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 0.8})
-        if not row["safe_step"]:
+        if row["safe_step"] == 0:
             ax.text(low, i + 0.16, "✕ no stable step", va="center", color=GROW, fontsize=8.5)
             continue
-        start = row["min_step"] or low
-        color = ACCENT if start <= 1 <= row["safe_step"] else DECAY
-        ax.plot([start, row["safe_step"]], [i + 0.16] * 2, color=color, lw=5, solid_capstyle="butt")
+        start, end = row["min_step"] or low, high if row["safe_step"] is None else row["safe_step"]
+        color = ACCENT if start <= 1 <= end else DECAY
+        ax.plot([start, end], [i + 0.16] * 2, color=color, lw=5, solid_capstyle="butt")
+        if row["safe_step"] is None:
+            ax.plot(high, i + 0.16, ">", color=color, ms=8, clip_on=False)
+            continue
         ax.plot(row["safe_step"], i + 0.16, "|", color=INK, ms=9, mew=1.4)
         end = (row["safe_step"], i + 0.16)
         ax.annotate(number(row["safe_step"], 2), end, (5, 0), textcoords="offset points", va="center", fontsize=8.5)
     ax.set_xscale("log", base=2)
     ax.set(xlim=(low, high), ylim=(max(len(rows), 1) - 0.5, -0.6))
-    ax.set_xticks([1 / 16, 1 / 4, 1, 4, 16], ["1/16", "1/4", "1", "4", "16"])
+    wide = range(int(np.log2(low) // 2), int(np.log2(high) // 2) + 1)
+    ticks = [k for k in wide if low <= 4.0**k <= high and k % max(1, len(wide) // 6) == 0]
+    ax.set_xticks([4.0**k for k in ticks], [str(4**k) if k >= 0 else f"1/{4**-k}" for k in ticks])
+    ax.minorticks_off()
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("× the present step")
@@ -156,20 +163,43 @@ def stability(source: Source, ax: Axes | None = None) -> Axes:
 
 
 def horizon(source: Source, ax: Axes | None = None) -> Axes:
-    """How much of the field's change the frozen Jacobian leaves unexplained, against the number of steps."""
+    """The error of growth rates against the number of steps, and what it is made of: curvature and drifting moments."""
     section, ax = section_of(source, "horizon"), axes_or_new(ax, (4.4, 2.6))
-    steps = [row["step"] for row in section["curve"]]
     ax.axhline(section["threshold"], color=GROW, lw=1.1, ls=(0, (4, 3)))
-    ax.plot(steps, [row["error"] for row in section["curve"]], color=DECAY, lw=1.8, marker="o", ms=4)
-    ax.axvline(section["steps"], color=MUTED, lw=0.9)
-    ax.annotate(f" {section['steps']} steps", (section["steps"], ax.get_ylim()[1]), va="top", color=INK)
-    ax.annotate("threshold", (1, section["threshold"]), (0, 3), xycoords=("axes fraction", "data"),
-                textcoords="offset points", ha="right", color=GROW)  # fmt: skip
+    ax.annotate("threshold", (0, section["threshold"]), (4, 3), xycoords=("axes fraction", "data"),
+                textcoords="offset points", color=GROW)  # fmt: skip
+    lines: list[tuple[str, str, dict[str, Any]]] = [
+        ("curve", "error of growth rates", {"color": DECAY, "lw": 1.8, "marker": "o", "ms": 4}),
+        ("unexplained", "unexplained share", {"color": MUTED, "lw": 1.2, "marker": "s", "ms": 4, "mfc": PAPER}),
+        (
+            "drift",
+            "drift of the preconditioner",
+            {"color": ACCENT, "lw": 1.2, "marker": "^", "ms": 4, "ls": (0, (2, 2))},
+        ),
+    ]
+    for name, label, look in lines:
+        if rows := section.get(name):
+            shares = [row["drift" if name == "drift" else "error"] for row in rows]
+            ax.plot([row["step"] for row in rows], shares, label=label, **look)
     ax.set_ylim(bottom=0)
-    ax.set_xlim(left=0)
+    ax.set_xlim(left=0, right=None if section["curve"] else 1)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    _trusted(section, ax)
     ax.set_xlabel("steps")
-    ax.set_ylabel("unexplained share")
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, handlelength=2.4)
     return ax
+
+
+def _trusted(section: Mapping[str, Any], ax: Axes) -> None:
+    """A line at the horizon; its name on the side where there is room."""
+    steps = section["steps"]
+    least = "at least " if section.get("reached") else ""
+    right = steps > 0.6 * ax.get_xlim()[1]
+    ax.axvline(steps, color=INK, lw=0.9)
+    ax.annotate(f"{least}{steps} step{'' if steps == 1 else 's'}", (steps, 1), (-4 if right else 4, -1),
+                xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
+                ha="right" if right else "left", color=INK)  # fmt: skip
 
 
 def best_response(source: Source, ax: Axes | None = None) -> Axes:

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 
-from separatrix.probes.numbers import exact
+from separatrix.probes.numbers import exact, number
 from separatrix.probes.record import Diagnosis
 from separatrix.report import figures, page, regions, signature_plot
 from separatrix.report.references import cited
@@ -27,7 +27,7 @@ PLATES: dict[str, tuple[Callable[[Diagnosis, Axes], Axes], tuple[float, float], 
     "slice": (figures.slice_figure, (4.6, 4.7), "Streamlines of the field in a plane, with the path of training."),
     "sharpness": (figures.sharpness, (4.6, 0.0), "Bars: share of the limit for the joint map and each player."),
     "stability": (figures.stability, (4.6, 0.0), "Bars: the stable range of step sizes of each method."),
-    "horizon": (figures.horizon, (4.6, 2.6), "A curve: the unexplained share against the number of steps."),
+    "horizon": (figures.horizon, (4.6, 2.9), "Curves: the error of growth rates and its parts, against steps."),
     "best_response": (figures.best_response, (4.6, 0.0), "Points: gain on training and on held-out data by player."),
 }
 HEIGHT_PER_ROW = {"sharpness": (0.85, 0.36), "stability": (0.7, 0.46), "best_response": (1.05, 0.4)}
@@ -49,10 +49,15 @@ def to_html(diagnosis: Diagnosis) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["shown"] = exact
+    environment.filters["brief"] = partial(number, digits=2)
+    lead, rest = page.headline(diagnosis)
     templates = files("separatrix.report") / "templates"
     return environment.get_template("page.html.j2").render(
         diagnosis=diagnosis,
         parts=sections,
+        lead=lead,
+        rest=rest,
+        size="brief" if len(lead) <= 60 else "full" if len(lead) <= 150 else "long",
         glance=page.at_a_glance(diagnosis),
         notes=page.general_notes(diagnosis),
         works=cited(finding.source for finding in diagnosis.findings),
@@ -89,6 +94,7 @@ def _signature(diagnosis: Diagnosis) -> dict[str, Any] | None:
         "hero": svg(partial(_hero, diagnosis), name="signature-hero", size=(3.0, 2.75), label=label),
         "outlines": [] if disc else signature_plot.alternatives(section),
         "data": {
+            "remaining": None,
             **section,
             "rule": None if disc else regions.rule_of(section),
             "near": radius,

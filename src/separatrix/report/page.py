@@ -4,17 +4,24 @@ HTML, Markdown and terminal render the same parts. The shapes of the sections, b
 in field sign, ``h lambda`` at the present step; ``x?`` may be ``None``, and a whole section may be:
 
     signature, plane  kind "plane", step_scale 1.0, momentum, base, scheme "simultaneous" | "extragradient", sentence,
-                      points [{real, imag, residual, converged, label}] with residual a distance in the plane
+                      points [{real, imag, residual, converged, label?}] with residual a distance in the plane,
+                      remaining (optional): steps to go; a mode with remaining * |log |m|| < 1 is neutral
     signature, disc   kind "disc", step_scale, momentum, points (multipliers of the full round), model_gap, sentence,
-                      table {steps [s], momenta [b], multipliers [s][b] = [[re, im], ...]} from the reduced model
+                      table {steps [s], momenta [b], multipliers [s][b] = [[re, im], ...]} from the reduced model,
+                      remaining (optional)
     spectrum          rows [{real, imag, residual, converged, multiplier? [re, im], growth? |m|, period_steps?, target}],
                       verdict {name, sentence}, complete, products, metric
     interplay         players, norms [[..]] and stderr [[..]] (row: on whom, column: of whom), rotation_share,
                       rotation_stderr, angle_deg?, sentence
     sharpness         rows [{name "joint" | player, value, residual, limit?, ratio?}], sentence
-    stability         rows [{method, safe_step?, min_step? (multiples of the present step), growth |m| per step,
-                      growth_per_gradient, gradients, limited_by, running}], sentence
-    horizon           steps, threshold, curve [{step, error}], sentence
+    stability         rows [{method, safe_step? (0: none, None: no limit found), min_step? (multiples of the present
+                      step), growth |m| per step, growth_per_gradient, gradients, limited_by, running}], sentence
+    horizon           steps, threshold, curve [{step, error}] (compared with the threshold), sentence, and what the error
+                      is made of: unexplained [{step, error}], drift [{step, drift}] of the preconditioner (optional),
+                      reached (the path ended before the error passed the threshold)
+    forecast          rows [{multiplier [re, im], predicted_growth and observed_growth (logarithms over all steps),
+                      predicted_angle and observed_angle (rad, over all steps), skill, steps (optional, of this row)}],
+                      steps, scale (in step lengths), sentence
     best_response     rows [{player, steps, gain_train?, gain_held_out?}], sentence
     twins (optional)  rows [{name, exponent, stderr?}], sentence
     slice             x, y, u and v (one row per y), path [[x, y]], point [x, y], x_label, y_label, sentence
@@ -35,8 +42,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from separatrix.errors import InputError
-from separatrix.probes.numbers import growth_percent, number, significant
+from separatrix.probes.numbers import growth_percent, number
 from separatrix.probes.record import SECTIONS, Diagnosis
+from separatrix.report import regions
 from separatrix.report.tables import TABLES, Table
 
 # In reading order: the heading, and how to read what stands below it.
@@ -72,7 +80,13 @@ PARTS: dict[str, tuple[str, str]] = {
     ),
     "horizon": (
         "Trust horizon",
-        "For how many steps the frozen Jacobian still explains how the field changes. Beyond it, this page is silent.",
+        "For how many steps the frozen Jacobian, and the frozen second moments of the optimisers, still explain how the "
+        "field changes. Beyond it, this page is silent.",
+    ),
+    "forecast": (
+        "Forecast against fact",
+        "Two real runs that start a step's length apart, read along each mode: growth and turn of their difference over "
+        'all steps, in the linear picture and as it came. Skill 1 is perfect, 0 no better than "nothing changes".',
     ),
     "best_response": (
         "Best response",
@@ -127,7 +141,7 @@ def parts(diagnosis: Diagnosis) -> Iterator[Part]:
             continue
         try:
             table = TABLES[key](section) if key in TABLES else None
-            yield Part(key, heading, reading, _sentence(key, section), table)
+            yield Part(key, heading, reading, _sentence(key, section), table if table and table.rows else None)
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise InputError(
                 f"section {key!r} of the diagnosis {diagnosis.title!r} is not in its shape ({type(error).__name__}: "
@@ -148,13 +162,11 @@ def at_a_glance(diagnosis: Diagnosis) -> list[tuple[str, str, str]]:
         return section
 
     signs: list[tuple[str, str, str]] = []
-    growths = [row for row in found("spectrum").get("rows", []) if row["growth"] is not None and row["converged"]]
-    if growths:
-        first = max(growths, key=lambda row: float(row["growth"]))
-        period = first["period_steps"]
-        turning = f"one turn in {significant(period)} steps" if period else "without turning"
-        name = "Fastest mode" if first["growth"] > 1 else "Slowest decay"
-        signs.append((name, growth_percent(first["growth"]), f"per step, {turning}"))
+    modes = regions.modes(found("signature")) if found("signature") else []
+    if growths := [mode.multiplier for mode in modes if mode.state != "not converged"]:
+        first, remaining = max(growths, key=abs), found("signature").get("remaining")
+        name = "Fastest growth" if abs(first) > 1 else "Slowest decay"
+        signs.append((name, growth_percent(abs(first)), f"per step, {regions.turning(first, 'step', remaining)}"))
     sharp = next((row for row in found("sharpness").get("rows", []) if row["name"] == "joint"), None)
     if sharp and sharp["ratio"] is not None:
         limit = f"of the limit: {number(sharp['value'])} of {number(sharp['limit'])}"
@@ -166,16 +178,25 @@ def at_a_glance(diagnosis: Diagnosis) -> list[tuple[str, str, str]]:
         most = max(gains, key=lambda row: float(row["gain_held_out"]))
         signs.append(("Best response", number(most["gain_held_out"]), f"held-out gain of {most['player']}"))
     if (steps := found("horizon").get("steps")) is not None:
-        signs.append(("Trust horizon", f"{steps} steps", "beyond it no prediction"))
+        least = "≥ " if found("horizon").get("reached") else ""
+        signs.append(("Trust horizon", f"{least}{steps} step{'' if steps == 1 else 's'}", "beyond it no prediction"))
     for row in found("score").get("rows", [])[:1]:
         signs.append((str(row["name"]).capitalize(), number(row["value"]), str(row["sentence"])))
     return signs
 
 
+def headline(diagnosis: Diagnosis) -> tuple[str, str]:
+    """The verdict as a headline and what follows it: its first sentence, where that is short and not all there is."""
+    first, stop, rest = diagnosis.verdict.partition(". ")
+    return (first, rest) if stop and len(first.split()) <= 12 else (diagnosis.verdict, "")
+
+
 def _sentence(key: str, section: Mapping[str, Any]) -> str:
     if key == "spectrum":
-        kind = "All eigenvalues" if section["complete"] else f"{len(section['rows'])} eigenvalues"
-        return f"{section['verdict']['sentence']} ({kind}, {section['products']} products, {section['metric']}.)"
+        kind = "All" if section["complete"] else f"{len(section['rows'])}"
+        return (
+            f"{section['verdict']['sentence']} {kind} eigenvalues, {section['products']} products; {section['metric']}."
+        )
     if key == "samples":
         return f"{len(section['images'])} samples of {section['height']} × {section['width']} pixels."
     if key == "cost":

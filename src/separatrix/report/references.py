@@ -18,6 +18,8 @@ WORKS = {
     "Adversarial Networks. ICLR 2019.",
     "gidel2019negative": "Gidel, Askari Hemmat, Pezeshki, Le Priol, Huang, Lacoste-Julien, Mitliagkas: Negative Momentum "
     "for Improved Game Dynamics. AISTATS 2019.",
+    "grnarova2019": "Grnarova, Levy, Lucchi, Perraudin, Goodfellow, Hofmann, Krause: A Domain Agnostic Measure for "
+    "Monitoring and Evaluating GANs. NeurIPS 2019.",
     "kingma2015": "Kingma, Ba: Adam: A Method for Stochastic Optimization. ICLR 2015.",
     "korpelevich1976": "Korpelevich: The extragradient method for finding saddle points and other problems. Matecon 12, "
     "1976.",

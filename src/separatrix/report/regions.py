@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 
 from separatrix.probes.numbers import significant
 
+# Periods longer than this read as no turning at all, where it is not known how long training still goes on.
+LONGEST_TURN = 1000
 HEAVY_BALL_BASES = frozenset({"sgd", "momentum", "rmsprop"})
 
 
@@ -71,7 +73,8 @@ class Mode:
     Attributes:
         at: where it is drawn: ``h lambda`` in the plane, the multiplier in the disc.
         multiplier: what one step, or one round of the scheme, multiplies it by.
-        state: ``grows``, ``decays``, ``undecided`` (the residual reaches across ``|m| = 1``) or ``not converged``.
+        state: ``grows``, ``decays``, ``neutral`` (over the remaining steps it does hardly anything), ``undecided`` (the
+            residual reaches across the border of growth) or ``not converged``.
         residual: error of ``at``.
         label: its name.
     """
@@ -98,32 +101,58 @@ def modes(section: Mapping[str, Any], step: float = 1.0, momentum: float | None 
             at, error, rule = at * step, error * step, rule_of(section)
             multiplier = multipliers(at, b, rule)[0]
             around = [abs(multipliers(at + error * turn, b, rule)[0]) for turn in (1, 1j, -1, -1j)]
-        grows = [size > 1 for size in around]
-        state = "grows" if all(grows) else "undecided" if any(grows) else "decays"
-        found.append(Mode(at, multiplier, state if p["converged"] else "not converged", error, p["label"] or ""))
+        state = _state(abs(multiplier), around, section.get("remaining"))
+        found.append(Mode(at, multiplier, state if p["converged"] else "not converged", error, p.get("label") or ""))
     return found
 
 
-def sentence(found: list[Mode], setting: str, per: str = "step") -> str:
+def _state(size: float, around: list[float], remaining: float | None) -> str:
+    fates = [_fate(other, remaining) for other in around]
+    grows = [fate == "grows" for fate in fates]
+    if any(grows):
+        return "grows" if all(grows) else "undecided"
+    return _fate(size, remaining)
+
+
+def _fate(size: float, remaining: float | None) -> str:
+    if remaining is None or size == 0:
+        return "grows" if size > 1 else "decays"
+    if remaining * abs(math.log(size)) < 1:
+        return "neutral"
+    return "grows" if size > 1 else "decays"
+
+
+def sentence(found: list[Mode], setting: str, per: str = "step", remaining: float | None = None) -> str:
     """What the modes do at a setting, in words: how many grow, the fastest of them, how it turns."""
     sure = [mode for mode in found if mode.state != "not converged"]
     if not sure:
         return f"{setting}: no converged mode to judge by."
     growing = [mode for mode in sure if mode.state == "grows"]
     unsure = [mode for mode in sure if mode.state == "undecided"]
+    neutral = [mode for mode in sure if mode.state == "neutral"]
     size = len(sure)
     if growing:
-        first = _largest(growing)
         words = f"{len(growing)} of {size} measured modes {'grows' if len(growing) == 1 else 'grow'}; the fastest "
     elif unsure:
-        return f"{setting}: no measured mode surely grows; {len(unsure)} of {size} are too close to call."
+        words = f"no measured mode surely grows; {len(unsure)} of {size} {_be(unsure)} too close to call"
+    elif neutral:
+        words = (
+            f"no measured mode grows; {len(neutral)} of {size} {_be(neutral)} neutral over the {remaining} steps to go"
+        )
     else:
-        first = _largest(sure)
         words = f"all {size} measured modes decay; the slowest " if size > 1 else "the one measured mode decays "
-    words += f"{_change(abs(first.multiplier), per)}, {_turning(first.multiplier, per)}"
-    if unsure:
-        words += f"; {len(unsure)} more {'is' if len(unsure) == 1 else 'are'} too close to call"
+    if growing or not (unsure or neutral):
+        first = _largest(growing or sure)
+        words += f"{_change(abs(first.multiplier), per)}, {turning(first.multiplier, per, remaining)}"
+        if unsure:
+            words += f"; {len(unsure)} more {_be(unsure)} too close to call"
+    if neutral and (growing or unsure):
+        words += f"; {len(neutral)} more {_be(neutral)} neutral over the {remaining} steps to go"
     return f"{setting}: {words}."
+
+
+def _be(some: list[Mode]) -> str:
+    return "is" if len(some) == 1 else "are"
 
 
 def setting(step: float, momentum: float | None) -> str:
@@ -144,9 +173,11 @@ def _change(modulus: float, per: str) -> str:
     return f"by {significant(100 * abs(modulus - 1))}% per {per}"
 
 
-def _turning(m: complex, per: str) -> str:
-    angle = abs(cmath.phase(m))
-    if angle < 1e-9:
+def turning(m: complex, per: str, remaining: float | None = None) -> str:
+    """How a multiplier turns, in words: not at all where it grows faster than it turns, or turns once in longer than
+    training goes on."""
+    angle, slowest = abs(cmath.phase(m)), 2 * math.pi / (remaining or LONGEST_TURN)
+    if angle < max(slowest, math.log(abs(m)) if abs(m) > 1 else 0.0):
         return "without turning"
     if math.pi - angle < 1e-9:
         return f"changing sign at every {per}"

@@ -19,6 +19,7 @@ from separatrix.report.style import DECAY, GROW, INK, MUTED, PAPER, REGION, RULE
 MARKS: dict[str, dict[str, Any]] = {
     "decays": {"marker": "o", "mfc": DECAY, "mec": PAPER, "ms": 6.5, "mew": 0.8},
     "grows": {"marker": "D", "mfc": GROW, "mec": PAPER, "ms": 7.5, "mew": 0.8},
+    "neutral": {"marker": "^", "mfc": PAPER, "mec": DECAY, "ms": 6.5, "mew": 1.4},
     "undecided": {"marker": "s", "mfc": PAPER, "mec": UNSURE, "ms": 5.5, "mew": 1.5},
     "not converged": {"marker": "x", "mfc": "none", "mec": MUTED, "ms": 6.0, "mew": 1.3},
 }

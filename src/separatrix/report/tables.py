@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from separatrix.probes.numbers import MISSING, complex_number, growth_percent, number, plain, with_error
+from separatrix.probes.numbers import MISSING, complex_number, growth_percent, number, plain, significant, with_error
 from separatrix.report import regions
 
 Section = Mapping[str, Any]
@@ -26,6 +27,12 @@ class Table:
         return any(len(word) > 1 and word.isalpha() for *_, cell in self.rows for word in cell.split())
 
 
+def _without_empty(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    """The table without the columns in which nothing stands."""
+    kept = [i for i in range(len(columns)) if i == 0 or any(row[i] != MISSING for row in rows)]
+    return Table(tuple(columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows))
+
+
 def spectrum(section: Section) -> Table:
     rows = [
         (
@@ -40,11 +47,12 @@ def spectrum(section: Section) -> Table:
         for r in section["rows"]
     ]
     columns = ("h·λ", "residual", "multiplier", "per step", "period, steps", "sought", "converged")
-    return Table(columns, tuple(rows))
+    return _without_empty(columns, rows)
 
 
 def signature(section: Section) -> Table:
     what = "multiplier" if section["kind"] == "disc" else "h·λ"
+    found = regions.modes(section)
     rows = [
         (
             complex_number(m.at.real, m.at.imag),
@@ -53,9 +61,9 @@ def signature(section: Section) -> Table:
             m.state,
             m.label or MISSING,
         )
-        for m in regions.modes(section)
+        for m in found
     ]
-    return Table((what, "residual", "|m|", "what it does", "name"), tuple(rows))
+    return _without_empty((what, "residual", "|m|", "what it does", "name"), rows)
 
 
 def interplay(section: Section) -> Table:
@@ -88,8 +96,7 @@ def stability(section: Section) -> Table:
     rows = [
         (
             str(r["method"]) + (" (running)" if r["running"] else ""),
-            "none" if r["safe_step"] is None else f"{number(r['safe_step'])} ×",
-            MISSING if r["min_step"] is None else f"{number(r['min_step'])} ×",
+            _window(r["min_step"], r["safe_step"]),
             growth_percent(r["growth"]),
             growth_percent(r["growth_per_gradient"]),
             number(r["gradients"], 2),
@@ -97,16 +104,47 @@ def stability(section: Section) -> Table:
         )
         for r in section["rows"]
     ]
-    columns = ("method", "largest step", "smallest step", "per step", "per gradient", "gradients", "limited by")
+    columns = ("method", "safe steps", "per step", "per gradient", "gradients", "limited by")
     running = next((i for i, r in enumerate(section["rows"]) if r["running"]), None)
     return Table(columns, tuple(rows), running)
 
 
+def _window(low: float | None, high: float | None) -> str:
+    """A range of steps as multiples of the present one; no upper end where none was found, nothing where none is safe."""
+    if high == 0:
+        return "none"
+    if high is None:
+        return "no limit found" if low is None else f"from {number(low)} ×"
+    return f"up to {number(high)} ×" if low is None else f"{number(low)} to {number(high)} ×"
+
+
 def horizon(section: Section) -> Table:
-    return Table(
-        ("steps", "unexplained share"),
-        tuple((number(r["step"]), number(r["error"])) for r in section["curve"]),
-    )
+    beside = {name: {r["step"]: r for r in section.get(name) or []} for name in ("unexplained", "drift")}
+    rows = []
+    for r in section["curve"]:
+        parts = [beside[name].get(r["step"]) for name in beside]
+        told = [MISSING if part is None else _share(part.get("error", part.get("drift"))) for part in parts]
+        rows.append((number(r["step"]), _share(r["error"]), *told))
+    return _without_empty(("steps", "error of growth rates", "unexplained share", "drift of the preconditioner"), rows)
+
+
+def _share(value: float) -> str:
+    return f"{significant(100 * value)}%"
+
+
+def forecast(section: Section) -> Table:
+    rows = [
+        (
+            complex_number(*r["multiplier"]),
+            number(r["steps"] if r.get("steps") is not None else section["steps"]),
+            *(growth_percent(math.exp(min(r[name], 700.0))) for name in ("predicted_growth", "observed_growth")),
+            *(number(r[name]) for name in ("predicted_angle", "observed_angle")),
+            number(r["skill"], 2),
+        )
+        for r in section["rows"]
+    ]
+    columns = ("mode", "steps", "growth: forecast", "observed", "angle, rad: forecast", "observed", "skill")
+    return Table(columns, tuple(rows))
 
 
 def best_response(section: Section) -> Table:
@@ -179,6 +217,7 @@ TABLES: dict[str, Callable[[Section], Table]] = {
     "sharpness": sharpness,
     "stability": stability,
     "horizon": horizon,
+    "forecast": forecast,
     "best_response": best_response,
     "twins": twins,
     "slice": slice_,

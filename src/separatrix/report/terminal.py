@@ -21,11 +21,22 @@ from separatrix.report.tables import Table
 WIDTH = 100
 MARKS = {"ok": "✓", "note": "●", "warning": "▲", "critical": "■"}
 TONES = {"ok": "green", "note": "blue", "warning": "yellow", "critical": "red"}
-SHOWN = ("spectrum", "signature", "interplay", "sharpness", "stability", "horizon", "best_response", "score", "cost")
+SHOWN = (
+    "spectrum",
+    "signature",
+    "interplay",
+    "sharpness",
+    "stability",
+    "horizon",
+    "forecast",
+    "best_response",
+    "score",
+    "cost",
+)
 # Their sentence says enough; the table is a page long.
 SENTENCE_ONLY = frozenset({"signature", "horizon", "cost"})
 # Columns that a hundred characters have no room for.
-LEFT_OUT = frozenset({"smallest step", "gradients", "sought"})
+LEFT_OUT = frozenset({"gradients", "sought"})
 
 
 def renderable(diagnosis: Diagnosis) -> RenderableType:

@@ -45,20 +45,25 @@ window.separatrix = (() => {
   }
 
   /* ---- what is measured, at a setting ---- */
-  const state = (inside, converged) =>
-    !converged ? "not converged" : inside.every((d) => d > 1) ? "grows" : inside.some((d) => d > 1) ? "undecided" : "decays";
+  const remaining = data.remaining || null;
+  const fate = (s, steps) => (steps && s > 0 && steps * Math.abs(Math.log(s)) < 1 ? "neutral" : s > 1 ? "grows" : "decays");
+  function state(s, around, converged, steps = remaining) {
+    if (!converged) return "not converged";
+    const grows = around.map((other) => fate(other, steps) === "grows");
+    return grows.every(Boolean) ? "grows" : grows.some(Boolean) ? "undecided" : fate(s, steps);
+  }
 
   function planeModes(step, momentum) {
     return data.points.map((p) => {
       const at = scaled(step, [p.real, p.imag]), r = step * (p.residual || 0);
       const around = [[r, 0], [0, r], [-r, 0], [0, -r]].map((d) => size(multiplier(plus(at, d), momentum, data.rule)));
       const m = multiplier(at, momentum, data.rule);
-      return { at, multiplier: m, residual: r, label: p.label || "", state: state(around, p.converged) };
+      return { at, multiplier: m, residual: r, label: p.label || "", state: state(size(m), around, p.converged) };
     });
   }
   const measuredModes = () => data.points.map((p) => discMode([p.real, p.imag], p.residual || 0, p.label, p.converged));
-  const discMode = (m, r, label, converged) =>
-    ({ at: m, multiplier: m, residual: r, label: label || "", state: state([size(m) - r, size(m) + r], converged) });
+  const discMode = (m, r, label, converged, steps) =>
+    ({ at: m, multiplier: m, residual: r, label: label || "", state: state(size(m), [size(m) - r, size(m) + r], converged, steps) });
   const asMeasured = (i, j) =>
     Math.abs(Math.log(data.table.steps[i] / data.step_scale)) < 1e-9 && Math.abs(data.table.momenta[j] - data.momentum) < 1e-9;
   function tableModes(i, j) {
@@ -72,9 +77,9 @@ window.separatrix = (() => {
   }
   const change = (m) =>
     m >= 2 ? `by a factor of ${significant(m)} per ${per}` : `by ${significant(100 * Math.abs(m - 1))}% per ${per}`;
-  function turning(m) {
-    const angle = Math.abs(Math.atan2(m[1], m[0]));
-    if (angle < 1e-9) return "without turning";
+  function turning(m, steps = remaining) {
+    const angle = Math.abs(Math.atan2(m[1], m[0])), slowest = (2 * Math.PI) / (steps || 1000);
+    if (angle < Math.max(slowest, size(m) > 1 ? Math.log(size(m)) : 0)) return "without turning";
     if (Math.PI - angle < 1e-9) return `changing sign at every ${per}`;
     return `a rotation with a period of ${significant((2 * Math.PI) / angle)} ${per}s`;
   }
@@ -83,16 +88,20 @@ window.separatrix = (() => {
   function sentence(modes, where) {
     const sure = modes.filter((m) => m.state !== "not converged"), n = sure.length;
     if (!n) return `${where}: no converged mode to judge by.`;
-    const growing = sure.filter((m) => m.state === "grows"), unsure = sure.filter((m) => m.state === "undecided");
-    if (!growing.length && unsure.length)
-      return `${where}: no measured mode surely grows; ${unsure.length} of ${n} are too close to call.`;
-    const chosen = growing.length ? growing : sure, top = Math.max(...chosen.map((m) => size(m.multiplier)));
-    const first = chosen.find((m) => size(m.multiplier) >= top - 1e-9);
+    const [growing, unsure, neutral] = ["grows", "undecided", "neutral"].map((s) => sure.filter((m) => m.state === s));
+    const be = (some) => (some.length === 1 ? "is" : "are"), idle = `neutral over the ${remaining} steps to go`;
     let words = growing.length
       ? `${growing.length} of ${n} measured modes ${growing.length === 1 ? "grows" : "grow"}; the fastest `
+      : unsure.length ? `no measured mode surely grows; ${unsure.length} of ${n} ${be(unsure)} too close to call`
+      : neutral.length ? `no measured mode grows; ${neutral.length} of ${n} ${be(neutral)} ${idle}`
       : n > 1 ? `all ${n} measured modes decay; the slowest ` : "the one measured mode decays ";
-    words += `${change(size(first.multiplier))}, ${turning(first.multiplier)}`;
-    if (unsure.length) words += `; ${unsure.length} more ${unsure.length === 1 ? "is" : "are"} too close to call`;
+    if (growing.length || !(unsure.length || neutral.length)) {
+      const chosen = growing.length ? growing : sure, top = Math.max(...chosen.map((m) => size(m.multiplier)));
+      const first = chosen.find((m) => size(m.multiplier) >= top - 1e-9);
+      words += `${change(size(first.multiplier))}, ${turning(first.multiplier)}`;
+      if (unsure.length) words += `; ${unsure.length} more ${be(unsure)} too close to call`;
+    }
+    if (neutral.length && (growing.length || unsure.length)) words += `; ${neutral.length} more ${be(neutral)} ${idle}`;
     return `${where}: ${words}.`;
   }
 
@@ -107,11 +116,12 @@ window.separatrix = (() => {
     const power = 10 ** Math.floor(Math.log10(x));
     return [1, 2, 5, 10].map((f) => f * power).find((v) => v >= x * (1 - 1e-9));
   }
+  const brief = (x, digits) => String(+x.toPrecision(digits)).replace("-", "−");
   const shown = (x) => String(+x.toPrecision(6)).replace("-", "−");
   const shownComplex = ([x, y]) => `${x.toFixed(4)} ${y < 0 ? "−" : "+"} ${Math.abs(y).toFixed(4)}i`.replace("-", "−");
   const shapes = {
     decays: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0Z", grows: "M0-7 7 0 0 7-7 0Z",
-    undecided: "M-4-4h8v8h-8Z", "not converged": "M-4.5-4.5 4.5 4.5M-4.5 4.5 4.5-4.5",
+    neutral: "M0-6 6 5-6 5Z", undecided: "M-4-4h8v8h-8Z", "not converged": "M-4.5-4.5 4.5 4.5M-4.5 4.5 4.5-4.5",
   };
 
   /* Both axes have one scale, so that circles are round. view: {x, y} centre, {w, h} half sizes to show at least. */
@@ -129,14 +139,14 @@ window.separatrix = (() => {
     for (const value of disc ? [0, 1] : [0]) inside.append(element("path", { class: "axis", d: `M${X(value)} ${top}v${h}` }));
     inside.append(element("path", { class: "axis", d: `M${left} ${Y(0)}h${w}` }));
     for (const c of curves.slice().reverse()) inside.append(element("path", { class: c.name, d: path(c.points) }));
-    const order = ["not converged", "decays", "undecided", "grows"];
+    const order = ["not converged", "decays", "neutral", "undecided", "grows"];
     for (const mode of modes.slice().sort((a, b) => order.indexOf(a.state) - order.indexOf(b.state))) {
       const mark = element("path", { class: `mode ${mode.state.replace(" ", "-")}`, d: shapes[mode.state],
         transform: `translate(${X(mode.at[0]).toFixed(2)} ${Y(mode.at[1]).toFixed(2)})` });
       mark.addEventListener("pointerenter", () => {
-        const name = mode.label ? `${mode.label}: ` : "", fate = mode.state === "undecided" ? "too close to call" : mode.state;
-        byId("readout").textContent = `${name}${disc ? "m" : "h·λ"} = ${shownComplex(mode.at)}, ${fate}; |m| = ` +
-          `${size(mode.multiplier).toFixed(4)}, ${turning(mode.multiplier)}; residual ${mode.residual.toPrecision(1)}`;
+        const name = mode.label ? `${mode.label}: ` : "", words = { undecided: "too close to call", neutral: "is neutral" };
+        byId("readout").textContent = `${name}${disc ? "m" : "h·λ"} = ${shownComplex(mode.at)}, ${words[mode.state] || mode.state}; |m| = ` +
+          `${size(mode.multiplier).toFixed(4)}, ${turning(mode.multiplier)}; residual ${brief(mode.residual, 1)}`;
       });
       inside.append(mark);
     }
@@ -188,7 +198,7 @@ window.separatrix = (() => {
       const r = snap(data.near * factor / data.step_scale);
       picture(byId("view-near"), wide && !disc ? 0.95 : 0.9, { x: disc ? 1 : 0, y: 0, w: r, h: r }, modes, curves);
     }
-    const model = disc && !asMeasured(s, b) ? ` (reduced model, off by ${data.model_gap.toPrecision(2)} where it was measured)` : "";
+    const model = disc && !asMeasured(s, b) ? ` (reduced model, off by ${brief(data.model_gap, 2)} where it was measured)` : "";
     const text = sentence(modes, setting(factor, hasMomentum ? value : null) + model);
     byId("signature-says").textContent = text;
     byId("step-value").textContent = `${factor === 1 ? "1.0" : significant(factor)} ×`;
@@ -232,5 +242,5 @@ window.separatrix = (() => {
   byId("signature-live").hidden = false;
   new ResizeObserver(draw).observe(byId("signature-live"));
   draw();
-  return { multiplier, boundary, modesAt, sentence, setting };
+  return { multiplier, boundary, modesAt, discMode, turning, sentence, setting };
 })();
