@@ -2,12 +2,15 @@
 
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import fixture
 import pytest
+from rich.console import Console
 
 import separatrix.report as report
+from separatrix.probes import record
 from separatrix.probes.record import Diagnosis
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -50,7 +53,7 @@ def test_a_diagnosis_compared_with_itself_has_not_changed() -> None:
 
 @pytest.mark.parametrize("suffix", [".html", ".md", ".txt"])
 def test_saving_goes_by_suffix_and_json_gives_the_same_page(suffix: str, tmp_path: Path) -> None:
-    diagnosis = fixture.gan()
+    diagnosis = replace(fixture.gan(), sections={**fixture.gan().sections, "slice": None, "signature": None})
     diagnosis.save(tmp_path / "a.json")
     diagnosis.save(tmp_path / f"direct{suffix}")
     Diagnosis.load(tmp_path / "a.json").save(tmp_path / f"loaded{suffix}")
@@ -59,6 +62,7 @@ def test_saving_goes_by_suffix_and_json_gives_the_same_page(suffix: str, tmp_pat
 
 def test_str_is_the_terminal_page_without_colour() -> None:
     assert str(fixture.gan()) == report.to_text(fixture.gan())
+    assert repr(fixture.gan()) == str(fixture.gan()).rstrip()
     assert "\x1b" not in str(fixture.gan())
 
 
@@ -66,6 +70,34 @@ def test_what_is_no_terminal_gets_plain_text() -> None:
     stream = io.StringIO()
     report.show(fixture.gan(), file=stream)
     assert stream.getvalue() == report.to_text(fixture.gan())
+
+
+def test_rich_prints_the_page_in_colour() -> None:
+    stream = io.StringIO()
+    Console(file=stream, force_terminal=True, color_system="standard", width=100).print(fixture.gan())
+    assert "\x1b[31m■ critical" in stream.getvalue()
+    assert "Trust horizon" in stream.getvalue()
+
+
+def test_a_notebook_shows_a_table_and_the_findings_and_nothing_of_the_users_as_markup() -> None:
+    cell = fixture.gan()._repr_html_()
+    assert "<td" in cell
+    assert "Fastest growth" in cell
+    assert "Set the momentum of both players to 0" in cell
+    hostile = fixture.gaps()._repr_html_()
+    assert "<script" not in hostile
+    assert "<b>bold</b>" not in hostile
+    assert "No findings." in fixture.healthy()._repr_html_()
+
+
+def test_without_the_report_a_notebook_gets_the_text_and_rich_no_markup(monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind, plain in (("rich", record._plain_view), ("html", record._plain_cell)):
+        monkeypatch.setitem(record.VIEWS, kind, plain)
+    monkeypatch.setitem(record.WRITERS, ".txt", record._plain_text)
+    diagnosis, stream = Diagnosis("a [red] b", "v & w", "ok", (), {}), io.StringIO()
+    Console(file=stream).print(diagnosis)
+    assert "a [red] b" in stream.getvalue()
+    assert diagnosis._repr_html_().startswith("<pre>a [red] b\nv &amp; w")
 
 
 class Terminal(io.StringIO):

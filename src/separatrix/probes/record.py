@@ -8,6 +8,7 @@ where ``|1 + h lambda| <= 1``. Multipliers are per period of the running method.
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import tempfile
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from rich.text import Text
 
 from separatrix.errors import InputError
 
@@ -25,11 +28,11 @@ SECTIONS = {
     "problem": "size, players, dtype, device, batches, samples, seed, step, versions",
     "method": "scheme, period, bases per player with their settings",
     "spectrum": "rows (real, imag, residual, converged, multiplier, period_steps, target), verdict, products",
-    "signature": "kind (plane or disc), points, regions, slider table",
+    "signature": "kind (plane or disc), points, remaining steps, slider table",
     "interplay": "players, norms of the blocks of the preconditioned Jacobian with standard errors, rotation share",
     "sharpness": "rows (name, value, residual, limit, ratio): step times curvature against the limit of the base",
     "stability": "rows (method, safe_step, growth, gradients, limited_by, sentence)",
-    "horizon": "steps, threshold, curve of (step, error)",
+    "horizon": "steps, threshold, curve of (step, error), drift of (step, drift), reached",
     "forecast": "rows (multiplier, predicted and observed growth and angle, skill), steps, scale",
     "best_response": "rows (player, steps, gain_train, gain_held_out, stderr)",
     "slice": "x, y, u, v, path, labels, sentence",
@@ -69,11 +72,11 @@ class Finding:
             raise InputError(f"severity must be one of {SEVERITIES}, got {self.severity!r}.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Diagnosis:
     """What :func:`separatrix.diagnose` returns.
 
-    ``str(diagnosis)`` is the plain-text page; ``save`` writes ``.html``, ``.json`` or ``.md`` by suffix; ``load``
+    ``str(diagnosis)`` is the plain-text page, coloured where ``rich`` prints it, a table in a notebook; ``save`` writes ``.html``, ``.json`` or ``.md`` by suffix; ``load``
     reads the JSON back. ``sections`` are described in this module.
     """
 
@@ -144,10 +147,14 @@ class Diagnosis:
     def __str__(self) -> str:
         return WRITERS[".txt"](self)
 
-    def _repr_html_(self) -> str:
-        import html
+    def __repr__(self) -> str:
+        return str(self).rstrip()
 
-        return f"<pre>{html.escape(str(self))}</pre>"
+    def __rich__(self) -> Any:
+        return VIEWS["rich"](self)
+
+    def _repr_html_(self) -> str:
+        return str(VIEWS["html"](self))
 
 
 def _plain_text(diagnosis: Diagnosis) -> str:
@@ -161,10 +168,23 @@ def _plain_text(diagnosis: Diagnosis) -> str:
     return "\n".join(lines)
 
 
+def _plain_view(diagnosis: Diagnosis) -> Text:
+    return Text(str(diagnosis))
+
+
+def _plain_cell(diagnosis: Diagnosis) -> str:
+    return f"<pre>{html.escape(str(diagnosis))}</pre>"
+
+
 # The report room adds .html and .md and a richer .txt when it is imported; a room never imports one below it.
 WRITERS: dict[str, Callable[[Diagnosis], str]] = {
     ".json": lambda diagnosis: json.dumps(diagnosis.to_dict(), indent=1, allow_nan=False),
     ".txt": _plain_text,
+}
+# How it shows itself: what rich prints, and what a notebook shows in a cell. The report room puts better ones here, too.
+VIEWS: dict[str, Callable[[Diagnosis], Any]] = {
+    "rich": _plain_view,
+    "html": _plain_cell,
 }
 
 

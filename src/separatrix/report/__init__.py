@@ -1,7 +1,7 @@
 """Reports: a diagnosis as an HTML page, as Markdown, in the terminal, as figures, and beside another.
 
 Importing this room teaches :meth:`separatrix.probes.record.Diagnosis.save` the suffixes ``.html``, ``.md`` and
-``.txt``. The shapes of the sections it draws are listed in :mod:`separatrix.report.page`.
+``.txt``, and how to show itself in a notebook and to ``rich``. The shapes of the sections it draws are listed in :mod:`separatrix.report.page`.
 
 Example:
     >>> from separatrix.probes.record import Diagnosis
@@ -11,14 +11,16 @@ Example:
 """
 
 from separatrix.probes import diagnose
-from separatrix.probes.record import WRITERS, Diagnosis
+from separatrix.probes.record import VIEWS, WRITERS, Diagnosis
 from separatrix.report import figures
 from separatrix.report.compare import Comparison, compare_diagnoses
 from separatrix.report.html import to_html
 from separatrix.report.markdown import to_markdown
+from separatrix.report.notebook import to_cell
 from separatrix.report.terminal import renderable, show, to_text
 
 WRITERS.update({".html": to_html, ".md": to_markdown, ".txt": to_text})
+VIEWS.update({"rich": renderable, "html": to_cell})
 
 __all__ = [
     "Comparison",
@@ -28,6 +30,7 @@ __all__ = [
     "figures",
     "renderable",
     "show",
+    "to_cell",
     "to_html",
     "to_markdown",
     "to_text",
