@@ -1,9 +1,12 @@
 import doctest
 import importlib
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from separatrix.cli import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "topology.md"
 MODULES = [
@@ -27,11 +30,18 @@ def test_the_examples_of_docstrings_hold(name):
     assert result.failed == 0
 
 
-def test_the_examples_of_the_page_run_in_order(capsys):
+def test_the_examples_of_the_page_run_in_order(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     text = PAGE.read_text(encoding="utf-8").split("## References")[0]
     names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL):
-        exec(compile(block, str(PAGE), "exec"), names)
+    for language, block in re.findall(r"```(python|sh)\n(.*?)```", text, flags=re.DOTALL):
+        if language == "python":
+            exec(compile(block, str(PAGE), "exec"), names)
+        else:
+            for line in block.splitlines():
+                program, *arguments = shlex.split(line)
+                assert program == "separatrix"
+                assert main(arguments) == 0, line
     printed = capsys.readouterr().out
     assert printed.startswith("tensor(1., dtype=torch.float64)\n")
     assert "(1, 2, 1) (1, 2, 1)" in printed
@@ -39,3 +49,5 @@ def test_the_examples_of_the_page_run_in_order(capsys):
     assert printed.count("0.125 1.90096") == 2
     assert printed.count(" 0.025 ") == 2
     assert names["simple"].counts[0] == 2
+    assert "critical cells by dimension" in printed
+    assert {path.name for path in tmp_path.iterdir()} == {"nets.py", "net.svg", "loss.npy", "loss.png"}

@@ -196,7 +196,7 @@ def tangent_space(displacements: Displacements, *, radius: float | None = None, 
     angle = 1.0
     if status == "gap":
         after = float(sigma[m]) if m < len(sigma) else 0.0
-        angle = min(1.0, error / (float(sigma[m - 1]) - after))
+        angle = min(1.0, error / (float(sigma[m - 1]) - after - error))  # positive: the gap is within its error bars
     shape = (m, *displacements.fields.shape[1:])
     return TangentSpace(m if status == "gap" else None, status, basis.reshape(shape), sigma, error, angle)
 
