@@ -62,6 +62,9 @@ class Horizon:
         sentence = (
             f"The linear picture holds for {amount} {'step' if self.steps == 1 else 'steps'}: growth rates err by less than "
             f"{THRESHOLD:.0%} ({detail}). Beyond that the spectrum speaks of small perturbations only."
+            if self.steps
+            else f"The linear picture does not hold for one step within {THRESHOLD:.0%}: {detail}. The spectrum speaks of small "
+            "perturbations only."
         )
         return {
             "steps": self.steps,
