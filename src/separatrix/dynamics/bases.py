@@ -245,7 +245,7 @@ class Frozen(Base):
         return kept + move, {"buffer": buffer}
 
     def frozen(self, state: State) -> Frozen:
-        return self
+        return self if self.mode.kind == "none" else replace(self, buffer=state["buffer"])
 
     def times(self, factor: float) -> Frozen:
         """The same with ``factor`` times the step size."""

@@ -36,9 +36,10 @@ class Horizon:
 
     Attributes:
         steps: the last measured step up to which the error of rates stayed below the threshold; 0 where the first is above.
-        curve: ``(step, e)`` with ``e = |v(x + d) - v(x) - J d| / |v(x + d) - v(x)|`` in the optimiser's metric.
+        curve: ``(step, e)`` with ``e = |v(x + d) - v(x) - J d| / |v(x + d) - v(x)|`` in the optimiser's metric, of the player
+            for whom it is largest: a mode may live in one player alone.
         drift: ``(step, r)``, the root mean square of ``D_t / D_0 - 1``, each coordinate weighted by its share of the
-            squared field.
+            player's squared field, of the player for whom it is largest.
         reached: the path ended before the error passed the threshold, so the horizon is at least ``steps``.
     """
 
@@ -104,9 +105,8 @@ def horizon(setting: Setting, *, most: int = 64) -> Horizon:
             change = seen(at) - start
         except NonFiniteError:
             return Horizon(trusted, tuple(curve), tuple(drifts), False)
-        predicted = setting.jacobian @ (at - x)
-        size = float((root * change).norm())
-        curve.append((step, float((root * (change - predicted)).norm()) / size if size > 0 else 0.0))
+        missed = change - setting.jacobian @ (at - x)
+        curve.append((step, _unexplained(setting, root * missed, root * change)))
         drifts.append((step, _drift(setting, states, root * start)))
         if curve[-1][1] + DRIFT_WEIGHT * drifts[-1][1] > THRESHOLD:
             return Horizon(trusted, tuple(curve), tuple(drifts), False)
@@ -114,16 +114,29 @@ def horizon(setting: Setting, *, most: int = 64) -> Horizon:
     return Horizon(trusted, tuple(curve), tuple(drifts), True)
 
 
-def _drift(setting: Setting, states: States, weight: Tensor) -> float:
-    """How far the preconditioner has moved, weighted by the squared field."""
-    if setting.frozen is None or setting.method is None or not bool(weight.any()):
-        return 0.0
+def _unexplained(setting: Setting, missed: Tensor, change: Tensor) -> float:
+    """The share of the change that is missed, of the player with the largest share."""
     space = setting.field.space
-    ratios = torch.ones_like(weight)
+    # A player whose change is rounding beside that of the others has no share worth a number.
+    least = torch.finfo(change.dtype).eps ** 0.5 * float(change.norm())
+    shares = [
+        float(space.take(missed, p).norm() / space.take(change, p).norm())
+        for p in space.players
+        if float(space.take(change, p).norm()) > least
+    ]
+    return max(shares, default=0.0)
+
+
+def _drift(setting: Setting, states: States, weight: Tensor) -> float:
+    """How far the preconditioner has moved, weighted by the squared field of each player; the largest of the players."""
+    if setting.frozen is None or setting.method is None:
+        return 0.0
+    space, drifts = setting.field.space, []
     for player, base in setting.method.bases_for(space.players).items():
         now = base.frozen(states[player])
         assert now is not None
-        index = space.index(player)
-        ratios[index] = torch.as_tensor(now.scale, dtype=weight.dtype, device=weight.device) / setting.scale[index]
-    share = weight.square() / weight.square().sum()
-    return float((share * (ratios - 1).square()).sum().sqrt())
+        scale, own = space.take(setting.scale, player), space.take(weight, player)
+        moved = torch.as_tensor(now.scale, dtype=own.dtype, device=own.device) / scale - 1
+        if bool(own.any()):
+            drifts.append(float((own * moved).norm() / own.norm()))
+    return max(drifts, default=0.0)
