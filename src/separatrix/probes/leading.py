@@ -68,7 +68,8 @@ def leading(
 
     Args:
         operator: square; its transpose is what is multiplied, since that is cheaper for Jacobians.
-        k: for each target; fewer where the operator is smaller.
+        k: for each target, twice as many for ``rotation``, whose modes come in pairs and limit the step of games; fewer
+            where the operator is smaller.
         targets: ``largest``, ``rightmost``, ``leftmost``, ``rotation``.
         max_products: budget for all targets together.
         tol: relative residual of a converged value.
@@ -81,9 +82,11 @@ def leading(
     dense = n <= DENSE_UP_TO
     subject: LinearOperator = Dense(operator.to_dense().T.contiguous()) if dense else operator.T
     found: list[tuple[str, Eigenvalues]] = []
+    shares = {target: 2 if target == "rotation" else 1 for target in targets}
     for target in targets:
-        budget = None if dense else max(max_products // len(targets), k + 2)
-        found.append((target, eigenvalues(subject, k, target=target, max_products=budget, tol=tol, seed=seed)))
+        count = min(shares[target] * k, n)
+        budget = None if dense else max(max_products * shares[target] // sum(shares.values()), count + 2)
+        found.append((target, eigenvalues(subject, count, target=target, max_products=budget, tol=tol, seed=seed)))
     return _merge(found, products=n if dense else sum(e.products for _, e in found))
 
 
