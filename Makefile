@@ -25,7 +25,7 @@ demo: $(READY)
 	@echo "The report lies at $(CURDIR)/out/digits-gan.html: open it in any browser."
 
 test: $(READY)
-	$(BIN)/python -m pytest -rs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n 2
 
 check: $(READY)
 	$(BIN)/ruff format --check .
