@@ -44,6 +44,7 @@ def targets(tmp_path: Path) -> None:
     (tmp_path / "nets.py").write_text(NETS)
     valleys = np.array([[0.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 0.5]])
     np.save(tmp_path / "valleys.npy", valleys)
+    (tmp_path / "damaged.npy").write_text("not an array")
     np.save(tmp_path / "words.npy", np.array(["a"]))
     np.save(tmp_path / "gap.npy", np.array([0.0, np.nan]))
 
@@ -85,6 +86,15 @@ def test_quiet_is_one_line_also_for_a_function_with_three_inputs(cli) -> None:
     result = cli("topology", "nets.py:cube", "--quiet")
     assert result.out == "nets.py:cube: 56 vertices, 196 edges, 232 faces, 93 regions (35 bounded); complete\n"
     assert result.err == ""
+
+
+def test_quiet_is_one_line_however_long(cli) -> None:
+    name = "valleys" * 20 + ".npy"
+    Path("valleys.npy").rename(name)
+    result = cli("topology", name, "--quiet", "--min-persistence", "0.75")
+    assert (
+        result.out == f"{name}: 3 x 3; critical cells by dimension: (4, 4, 1), (3, 3, 1) after cancelling below 0.75\n"
+    )
 
 
 def test_the_seed_is_that_of_the_network(cli) -> None:
@@ -155,7 +165,7 @@ def test_a_periodic_array_is_a_torus_and_volumes_get_a_diagram(cli) -> None:
     ("arguments", "code", "message"),
     [
         (["nets.py:number"], 2, "is a int; it must be a ReLU network, such as an nn.Sequential, or a function"),
-        (["nets.py:nothing"], 2, "nets.py has no 'nothing'"),
+        (["nets.py:nothing"], 2, "nets.py has no 'nothing'; it defines net, classes, many"),
         (["nets.py:needy"], 2, "is a function that needs width"),
         (["nets.py:smooth"], 2, "Tanh"),
         (["nets.py:dropping"], 2, "eval()"),
@@ -172,6 +182,7 @@ def test_a_periodic_array_is_a_torus_and_volumes_get_a_diagram(cli) -> None:
         (["valleys.npy", "--level", "1"], 2, "--level is for networks"),
         (["valleys.npy", "--max-vertices", "8"], 3, "has 9 entries, more than --max-vertices 8"),
         (["nowhere.npy"], 2, "there is no such file"),
+        (["damaged.npy"], 2, "damaged.npy holds no array of numbers; save one with numpy.save"),
         (["words.npy"], 2, "must hold real numbers along axes, got <U1"),
         (["gap.npy"], 2, "values must be finite, got nan at flat index 1"),
         ([], 2, "Missing argument 'TARGET'"),

@@ -30,7 +30,7 @@ def read_array(path: Path) -> torch.Tensor:
     try:
         found = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise InputError(f"TARGET {path} cannot be read ({error}); save an array with numpy.save.") from error
+        raise InputError(f"TARGET {path} holds no array of numbers; save one with numpy.save.") from error
     if found.dtype.kind not in "biuf" or found.ndim == 0 or found.size == 0:
         raise InputError(f"TARGET {path} must hold real numbers along axes, got {found.dtype} of shape {found.shape}.")
     return torch.from_numpy(np.ascontiguousarray(found, dtype=np.float64))

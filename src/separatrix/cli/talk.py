@@ -47,15 +47,18 @@ class Talk:
             print(text, file=self.err)
 
     def result(self, data: Mapping[str, Any], *shown: RenderableType) -> None:
-        """The result: as JSON, or as ``rich`` shows it: in colour on a terminal (not with NO_COLOR), plain elsewhere."""
+        """The result: as JSON, or as ``rich`` shows it: in colour on a terminal (not with NO_COLOR), plain elsewhere.
+
+        With ``quiet`` a line is a line, however long.
+        """
         if self.json:
             print(json.dumps(finite(data), indent=1, allow_nan=False), file=self.out)
         elif self.out.isatty():
-            Console(file=self.out, highlight=False).print(Group(*shown))
+            Console(file=self.out, highlight=False).print(Group(*shown), soft_wrap=self.quiet)
         else:
             plain = Console(file=StringIO(), width=WIDTH, color_system=None, highlight=False)
             with plain.capture() as capture:
-                plain.print(Group(*shown))
+                plain.print(Group(*shown), soft_wrap=self.quiet)
             self.out.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
 
     @contextmanager

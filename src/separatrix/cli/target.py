@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from torch import nn
 from torch.utils.data import DataLoader
 
 from separatrix.cli.place import placed
@@ -130,7 +131,7 @@ def _named(module: ModuleType, name: str, place: str) -> Any:
     raise InputError(f"{place} has no {name!r}; {hint}")
 
 
-_OURS = tuple(kind.__module__ for kind in (Problem, Game, Field, GameField))
+_OURS = tuple(kind.__module__ for kind in (Problem, Game, Field, GameField, nn.Sequential))
 
 
 def _as_problem(found: Any, target: str) -> Problem:
