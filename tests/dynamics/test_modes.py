@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from dynamics_games import linear_field
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from dynamics_games import linear_field
 
 from separatrix.dynamics import Frozen, Method, Mode, Simultaneous, UpdateMap
 from separatrix.errors import InputError
