@@ -61,7 +61,7 @@ def leading(
     k: int = 6,
     targets: Sequence[str] = TARGETS,
     max_products: int = 300,
-    tol: float = 1e-4,
+    tol: float = 1e-3,
     seed: int = 0,
 ) -> Leading:
     """The ``k`` leading eigenvalues of each target, merged.
