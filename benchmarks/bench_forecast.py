@@ -40,8 +40,8 @@ RESULTS = Path(__file__).parent / "results" / "forecast.json"
 SMOOTH = ("eight-gaussians-smooth", "digits-gan-smooth")
 PIECEWISE = ("eight-gaussians", "digits-gan")
 BASES: dict[str, Base] = {
-    "SGD": SGD(0.05),
-    "momentum": SGD(0.02, momentum=0.5),
+    "SGD": SGD(0.01),
+    "momentum": SGD(0.005, momentum=0.5),
     "RMSprop": RMSprop(2e-4),
     "Adam": Adam(2e-4, (0.5, 0.999)),
     "AdamW": AdamW(2e-4, (0.5, 0.999)),

@@ -7,7 +7,7 @@ and to the residuals. A healthy classifier and a well-regularised GAN raise none
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log, pi
+from math import exp, isfinite, log, pi
 
 from separatrix.probes.horizon import THRESHOLD, Horizon
 from separatrix.probes.numbers import number, times
@@ -184,6 +184,8 @@ def best_response_findings(rows: Sequence[dict[str, object]], losses: dict[str, 
     for row in rows:
         gain, loss = row["gain_train"], abs(losses[str(row["player"])])
         assert isinstance(gain, float)
+        if not isfinite(gain):
+            continue
         shares.append((gain / (loss + abs(gain)) if loss + abs(gain) > 0 else 0.0, gain, str(row["player"]), row))
     if not shares:
         return []

@@ -39,7 +39,8 @@ class Horizon:
         curve: ``(step, e)`` with ``e = |v(x + d) - v(x) - J d| / |v(x + d) - v(x)|`` in the optimiser's metric, of the player
             for whom it is largest: a mode may live in one player alone.
         drift: ``(step, r)``, the root mean square of ``D_t / D_0 - 1``, each coordinate weighted by its share of the
-            player's squared field, of the player for whom it is largest.
+            player's squared field, of the player for whom it is largest; not less than that of a base step from the point
+            itself, since a method that looks ahead and rolls back makes one with moments that it forgets.
         reached: the path ended before the error passed the threshold, so the horizon is at least ``steps``.
     """
 
@@ -94,7 +95,7 @@ def horizon(setting: Setting, *, most: int = 64) -> Horizon:
     root = setting.scale.sqrt()
     states: States = setting.states
     start = seen(x)
-    at, trusted = x, 0
+    at, trusted, ahead = x, 0, _drift(setting, _one_step(setting, start), root * start)
     curve: list[tuple[int, float]] = []
     drifts: list[tuple[int, float]] = []
     for step in range(1, most + 1):
@@ -107,7 +108,7 @@ def horizon(setting: Setting, *, most: int = 64) -> Horizon:
             return Horizon(trusted, tuple(curve), tuple(drifts), False)
         missed = change - setting.jacobian @ (at - x)
         curve.append((step, _unexplained(setting, root * missed, root * change)))
-        drifts.append((step, _drift(setting, states, root * start)))
+        drifts.append((step, max(ahead, _drift(setting, states, root * start))))
         if curve[-1][1] + DRIFT_WEIGHT * drifts[-1][1] > THRESHOLD:
             return Horizon(trusted, tuple(curve), tuple(drifts), False)
         trusted = step
@@ -125,6 +126,17 @@ def _unexplained(setting: Setting, missed: Tensor, change: Tensor) -> float:
         if float(space.take(change, p).norm()) > least
     ]
     return max(shares, default=0.0)
+
+
+def _one_step(setting: Setting, v: Tensor) -> States:
+    """The bases' states after each has made one step from the point, all at once."""
+    assert setting.method is not None
+    assert setting.states is not None
+    if setting.frozen is None:
+        return setting.states
+    space, states = setting.field.space, setting.states
+    bases = setting.method.bases_for(space.players)
+    return {p: bases[p].step(space.take(v, p), space.take(setting.x, p), states[p])[1] for p in space.players}
 
 
 def _drift(setting: Setting, states: States, weight: Tensor) -> float:
