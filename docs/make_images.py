@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
+import numpy as np
 import torch
 
 matplotlib.use("Agg")
@@ -36,7 +37,7 @@ TITLES = {"digits-gan": "without regularisation", "digits-gan-r1": "with R1, gam
 def measure(name: str) -> sx.Diagnosis:
     """Train and diagnose, as the command line does."""
     problem = zoo.load(name, seed=SEED)
-    trained = sx.train(problem, STEPS, seed=SEED)
+    trained = sx.train(problem, STEPS, seed=SEED, path_last=200)
     command = f"separatrix diagnose zoo:{name} --train {STEPS} --seed {SEED}"
     return sx.diagnose(
         problem, method=problem.method, states=trained.states, path=trained.path, seed=SEED, command=command
@@ -44,25 +45,31 @@ def measure(name: str) -> sx.Diagnosis:
 
 
 def stored(diagnosis: sx.Diagnosis) -> sx.Diagnosis:
-    """The part that is kept: no images, slices and slider tables."""
+    """The part that is kept: no images and slider tables, and no more digits than a picture shows."""
     kept = {name: diagnosis.sections[name] for name in STORED if name in diagnosis.sections}
+    kept["slice"] = {
+        key: np.round(np.array(value), 4).tolist() if isinstance(value, list) else value
+        for key, value in diagnosis["slice"].items()
+    }
     signature = {key: value for key, value in diagnosis["signature"].items() if key != "table"}
     return replace(diagnosis, sections={**kept, "signature": signature})
 
 
 def draw(found: dict[str, sx.Diagnosis]) -> None:
-    """The edge of stability of both, side by side in the same window round 1."""
+    """The edge of stability of both in the same window round 1, and the plane of the rotation with the path in it."""
     plt.rcParams["svg.hashsalt"] = "separatrix"  # the same picture gives the same file
-    figure, axes = plt.subplots(1, 2, figsize=(9.0, 4.4), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(12.0, 4.2), layout="constrained")
     points = [complex(p["real"], p["imag"]) for d in found.values() for p in d["signature"]["points"]]
     reach = 1.15 * max(abs(m.imag) for m in points if abs(m) > 0.9)
-    for ax, (name, diagnosis) in zip(axes, found.items(), strict=True):
+    for ax, (name, diagnosis) in zip(axes[1:], found.items(), strict=True):
         assert diagnosis["signature"]["kind"] == "disc"
         figures.signature(diagnosis, ax)
         ax.set(xlim=(1 - 1.3 * reach, 1 + 0.7 * reach), ylim=(-reach, reach), title=TITLES[name])
         ax.legend(loc="lower left", fontsize=8, frameon=False)
         ax.annotate("grows", (0.97, 0.95), xycoords="axes fraction", ha="right", va="top", color="#444")
         ax.annotate("dies out", (0.03, 0.95), xycoords="axes fraction", va="top", color="#444")
+    figures.slice_figure(found["digits-gan"], axes[0])
+    axes[0].set(title="the field, and the last 200 steps of training", xlabel="Re w", ylabel="Im w")
     figure.get_layout_engine().set(h_pad=0.12)
     figure.savefig(IMAGES / "signature.svg", metadata={"Date": None})
 

@@ -28,6 +28,7 @@ from separatrix.dynamics import (
 from separatrix.dynamics.training_log import PathLog
 from separatrix.errors import ComputationError, InputError, NonFiniteError
 from separatrix.fields import FunctionField, Game
+from separatrix.zoo import load
 
 
 def losses(models: dict[str, Any], real: Tensor) -> dict[str, dict[str, Tensor]]:
@@ -261,3 +262,12 @@ def test_progress_is_silent_where_there_is_no_terminal(capsys: pytest.CaptureFix
     train(a_problem(), 2)
     assert capsys.readouterr().err == ""
     train(a_problem(), 2, progress=True)
+
+
+def test_only_the_last_steps_of_the_path_are_kept_where_that_is_asked_for():
+    problem = load("bilinear")
+    whole = train(problem, 30, progress=False, points=64)
+    tail = train(problem, 30, progress=False, points=64, path_last=10)
+    assert tail.path_steps == tuple(range(20, 31))
+    assert torch.equal(tail.path[-1], tail.x)
+    assert len(whole.path) == 31

@@ -23,6 +23,9 @@ from separatrix.dynamics.schemes import States
 from separatrix.errors import InputError
 from separatrix.fields import Field, FunctionField, Game
 
+# The path drawn in the report is that of the last steps: a few turns of a rotation, close enough to see them.
+PATH_LAST = 200
+
 
 @dataclass(frozen=True)
 class Start:
@@ -153,7 +156,15 @@ def _trained(found: Start, request: Request, talk: Talk) -> Start:
             f"--train {request.steps}: {problem.name!r} is a {type(subject).__name__}, which cannot be moved."
         )
     progress = False if talk.quiet else None
-    run = train(problem, request.steps, method=found.method, states=found.states, seed=request.seed, progress=progress)
+    run = train(
+        problem,
+        request.steps,
+        method=found.method,
+        states=found.states,
+        seed=request.seed,
+        path_last=PATH_LAST,
+        progress=progress,
+    )
     talk.note(f"trained {problem.name} for {run.steps} steps ({run.gradients:.4g} gradients, {run.seconds:.0f} s)")
     if isinstance(subject, FunctionField):
         problem = replace(problem, subject=subject.at(run.x))

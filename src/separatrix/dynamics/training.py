@@ -73,6 +73,7 @@ def train(
     states: States | None = None,
     seed: int = 0,
     points: int = 64,
+    path_last: int | None = None,
     each: Callable[[Step], None] | None = None,
     throw: bool = True,
     progress: bool | None = None,
@@ -91,6 +92,7 @@ def train(
         states: of the bases, from an earlier training; fresh ones where ``None``.
         seed: of minibatches and noise; another one for a continuation.
         points: how many points of the path are kept, up to twice as many; less where memory asks for it, none for 0.
+        path_last: keep the path of so many last steps only; of all where ``None``.
         each: called after every step.
         throw: raise where a step is not finite; otherwise say so in ``status``.
         progress: a bar on stderr; only on a terminal where ``None``.
@@ -112,7 +114,8 @@ def train(
         states = fresh if states is None else states
         per_point = max(1, x.numel() * x.element_size())
         path = PathLog(min(points, max(1, _PATH_BYTES // (2 * per_point))))
-        if path.limit:
+        begin = 0 if path_last is None else max(0, steps - path_last)
+        if path.limit and begin == 0:
             path.add(0, x)
         with (
             frozen_randomness(seed) if isinstance(problem.subject, Game) else nullcontext(),
@@ -127,7 +130,7 @@ def train(
                         raise NonFiniteError(message) from error
                     break
                 log.add(step)
-                if path.wants(number) or (number == steps and path.limit):
+                if number >= begin and (path.wants(number) or (number == steps and path.limit)):
                     path.add(number, stepper.point)
                 if each is not None:
                     each(step)
