@@ -115,7 +115,10 @@ class Diagnosis:
             )
         if missing := {f.name for f in fields(cls)} - set(data):
             raise InputError(f"not a diagnosis: the fields {sorted(missing)} are missing.")
-        findings = tuple(Finding(**f) for f in data["findings"])
+        try:
+            findings = tuple(Finding(**f) for f in data["findings"])
+        except TypeError as error:
+            raise InputError(f"not a diagnosis: one of its findings is not in its shape ({error}).") from None
         rest = {f.name: data[f.name] for f in fields(cls) if f.name not in {"findings", "notes"}}
         return cls(findings=findings, notes=tuple(data["notes"]), **rest)
 
