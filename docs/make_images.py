@@ -48,7 +48,7 @@ def stored(diagnosis: sx.Diagnosis) -> sx.Diagnosis:
     """The part that is kept: no images and slider tables, and no more digits than a picture shows."""
     kept = {name: diagnosis.sections[name] for name in STORED if name in diagnosis.sections}
     kept["slice"] = {
-        key: np.round(np.array(value), 4).tolist() if isinstance(value, list) else value
+        key: np.round(np.array(value), 6).tolist() if key in ("u", "v", "path") else value
         for key, value in diagnosis["slice"].items()
     }
     signature = {key: value for key, value in diagnosis["signature"].items() if key != "table"}
