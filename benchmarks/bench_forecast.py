@@ -112,7 +112,7 @@ def measure(name: str, scheme: str, base: str, *, steps: int, k: int, scale: flo
     begun = time.process_time()
     small = name in SMOOTH
     row: dict[str, Any] = {"problem": name, "scheme": scheme, "base": base}
-    row["tangent_gap"] = tangent_gap(case, scale=1e-3 if small else 1.0)
+    row["tangent_gap"] = tangent_gap(case, scale=1e-4 if small else 1.0)
     setting = settle(case.field, case.method, x=case.x, states=case.states)
     trust = horizon(setting, most=most)
     row |= {
@@ -124,7 +124,7 @@ def measure(name: str, scheme: str, base: str, *, steps: int, k: int, scale: flo
     modes = leading(setting.operator, k=k, max_products=300)
     found = signature(setting, modes, reduce(setting.operator, setting.field.space, modes))
     try:
-        tried = forecast(setting, found, steps=max(trust.steps, 1), scale=scale, most=6)
+        tried = forecast(setting, found, steps=max(trust.steps, 1), scale=scale, most=4)
     except ComputationError as error:
         tried, row["failed"] = [], str(error)
     row["modes"] = [
@@ -169,7 +169,7 @@ def main() -> None:
         for scheme in options.schemes:
             for base in options.bases:
                 scale = 1e-3 if name in SMOOTH else 1.0
-                row = measure(name, scheme, base, steps=options.steps, k=4, scale=scale, most=64)
+                row = measure(name, scheme, base, steps=options.steps, k=4, scale=scale, most=32)
                 show(row)
                 rows.append(row)
                 if name in SMOOTH and row["tangent_gap"] > TANGENT:

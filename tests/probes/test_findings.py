@@ -219,7 +219,7 @@ def test_a_healthy_classifier_raises_nothing_above_note(classifier: sx.Diagnosis
 def test_a_trained_gan_turns_undamped_without_r1_and_with_it_nothing_is_above_note(name: str) -> None:
     """Narrow networks and few steps; the numbers are those of seed 0."""
     problem = load(name, width=32)
-    trained = sx.train(problem, 600, points=0, progress=False)
+    trained = sx.train(problem, 500, points=0, progress=False)
     found = sx.diagnose(problem, states=trained.states, max_products=90, own_steps=40)
     loud = codes([f for f in found.findings if f.severity in ("warning", "critical")])
     assert ("undamped-rotation" in loud) == (name == "digits-gan"), found.verdict

@@ -9,7 +9,7 @@ import separatrix as sx
 from separatrix.dynamics import SGD, Adam, Alternating, Extragradient, RMSprop, Scheme, Simultaneous
 from separatrix.fields import FunctionField
 from separatrix.probes import Horizon, horizon, settle
-from separatrix.probes.horizon import DRIFT_WEIGHT, THRESHOLD
+from separatrix.probes.horizon import THRESHOLD, rate_error
 
 
 @pytest.mark.parametrize("scheme", [Simultaneous(), Alternating(), Extragradient()])
@@ -41,7 +41,7 @@ def test_the_error_on_a_quadratic_field_is_its_second_order_term() -> None:
         d = float(at) - x
         assert error == pytest.approx(abs(d) / 2 / abs(1 + x + d / 2), rel=1e-10)
     assert not found.reached
-    assert found.curve[-1][1] > THRESHOLD >= found.curve[-2][1]
+    assert found.errors[-1][1] > THRESHOLD >= found.errors[-2][1]
     assert found.steps == found.curve[-2][0]
 
 
@@ -57,14 +57,14 @@ def test_a_drifting_second_moment_ends_it_on_a_linear_field_too() -> None:
     """A constant field: ``J`` explains all, while the root of RMSprop's average falls towards its gradient."""
     base = RMSprop(0.1, alpha=0.9, eps=0.0)
     field = FunctionField(lambda x: -1 + 0 * x, torch.zeros(1, dtype=torch.float64))
-    states = {"x": {"step": 1, "square": torch.tensor([4.0], dtype=torch.float64)}}
+    states = {"x": {"step": 1, "square": torch.tensor([2.0], dtype=torch.float64)}}
     found = horizon(settle(field, sx.Method(base), states=states))
     for step, drift in found.drift:
-        square = 1 + 3 * 0.9**step
-        assert drift == pytest.approx(2 / square**0.5 - 1, rel=1e-12)
+        square = 1 + 0.9**step
+        assert drift == pytest.approx((2 / square) ** 0.5 - 1, rel=1e-12)
     assert found.curve[0][1] == 0.0
     assert found.steps == 1
-    assert found.errors[1][1] == pytest.approx(DRIFT_WEIGHT * found.drift[1][1])
+    assert found.errors[1][1] == pytest.approx(rate_error(2, 0.0, found.drift[1][1]))
 
 
 @pytest.mark.parametrize(("error", "steps"), [(0.9999, 1), (1.0, 1), (1.0001, 0)])
@@ -72,7 +72,7 @@ def test_the_threshold_counts_error_and_drift_together(error: float, steps: int)
     """A planted constant drift and a quadratic field: the first step on each side of 10% and on it."""
     drift_free = a_curved_setting(1.0)
     # e of the first step is d / 2 / |2 + d / 2| with d = -1.5 lr; choose lr so that it is the wanted share of the threshold.
-    wanted = error * THRESHOLD * (1 - 1e-12)
+    wanted = error * THRESHOLD / rate_error(1, 1.0, 0.0) * (1 - 1e-12)
     d = 4 * wanted / (1 + wanted)
     found = horizon(settle(drift_free.field, sx.Method(SGD(d / 1.5))), most=1)
     assert found.curve[0][1] == pytest.approx(wanted, rel=1e-9)
@@ -96,7 +96,7 @@ def test_a_path_that_leaves_the_numbers_ends_the_horizon() -> None:
 
 def test_the_section_holds_the_error_that_is_compared_with_the_threshold() -> None:
     section = Horizon(1, ((1, 0.02), (2, 0.09)), ((1, 0.01), (2, 0.04)), False).section()
-    assert [row["error"] for row in section["curve"]] == pytest.approx([0.035, 0.15])  # type: ignore[attr-defined]
+    assert [row["error"] for row in section["curve"]] == pytest.approx([0.08 / 3 + 0.03, 0.12 + 0.09])  # type: ignore[attr-defined]
     assert [row["error"] for row in section["unexplained"]] == [0.02, 0.09]  # type: ignore[attr-defined]
     assert "holds for 1 step:" in str(section["sentence"])
     assert "not one step could be made" in str(Horizon(0, (), (), False).section()["sentence"])
