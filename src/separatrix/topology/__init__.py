@@ -7,6 +7,8 @@ are the combinatorial flow lines between them.
 A *ReLU complex* is the cell complex on which a ReLU network is affine; its *PL critical* vertices are those where the
 topology of sublevel sets changes, and its discrete gradient has exactly these as critical cells.
 
+A *field* of two dimensions, gradient or not, has basins of attraction: a grid shows them, with equilibria and limit cycles.
+
 A *family of measures* (samples of a distribution that depends on parameters, say) is a manifold in Wasserstein space: its
 distances, coordinates and tangent spaces come from optimal transport.
 """
@@ -14,6 +16,9 @@ distances, coordinates and tangent spaces come from optimal transport.
 from separatrix.topology.cancellation import Simplification, cancel
 from separatrix.topology.complexes import CellComplex
 from separatrix.topology.cubical import CubicalComplex
+from separatrix.topology.field_attractors import FieldAttractor
+from separatrix.topology.field_basins import FieldBasins, field_basins
+from separatrix.topology.field_plot import plot_field_basins
 from separatrix.topology.filtration import Filtration
 from separatrix.topology.gradient import DiscreteGradient
 from separatrix.topology.homology import IntegerHomology, betti_numbers, integer_homology
@@ -71,6 +76,11 @@ __all__ = [  # noqa: RUF022 (grouped by kind)
     "plot_critical_cells",
     "plot_persistence",
     "v_paths",
+    # fields of two dimensions
+    "FieldAttractor",
+    "FieldBasins",
+    "field_basins",
+    "plot_field_basins",
     # motion planning
     "Passage",
     "Plan",
