@@ -131,7 +131,7 @@ def test_no_horizon_is_a_note_where_the_first_step_is_beyond_it(first: float, ra
     horizon = Horizon(int(not raised), ((1, first),), ((1, 0.0),), False)
     found = horizon_findings(horizon)
     assert codes(found) == (["no-horizon"] if raised else [])
-    assert all(f.severity == "note" and f.value == pytest.approx(first) for f in found)
+    assert all(f.severity == "note" for f in found)
     assert not horizon_findings(Horizon(0, (), (), False))
 
 
@@ -151,7 +151,7 @@ def test_players_are_far_from_their_best_responses_where_even_the_least_gain_is_
     assert codes(found) == (["far-from-best-response"] if raised else [])
     if found:
         assert "D, which gains least" in found[0].sentence
-        assert "0.25 on held-out data" in found[0].sentence
+        assert "0.250 on held-out data" in found[0].sentence
 
 
 def test_gains_that_are_nothing_lost_or_not_finite_raise_nothing() -> None:

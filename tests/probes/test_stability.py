@@ -1,5 +1,6 @@
 """Growth and safe steps against closed forms."""
 
+from dataclasses import replace
 from math import inf, sqrt
 
 import numpy as np
@@ -197,6 +198,10 @@ def row(safe: float, *, growth: float = 1.0, limiting: complex | None = -1.1, ru
     return Outlook("m" if running else "other", growth, 1.0, safe, None, limiting, running)
 
 
+ONE = torch.ones(1, 1, dtype=torch.float64)
+EXACT = Reduced(-ONE, Space.of_sizes({"x": 1}), 0 * ONE, {"x": ONE}, True)
+
+
 @pytest.mark.parametrize(
     ("safe", "words"),
     [
@@ -208,15 +213,17 @@ def row(safe: float, *, growth: float = 1.0, limiting: complex | None = -1.1, ru
     ],
 )
 def test_the_sentence_says_on_which_side_of_its_limit_the_step_is(safe: float, words: str) -> None:
-    section = stability_section([row(safe)])
+    section = stability_section([row(safe)], EXACT)
     assert words in section["sentence"]  # type: ignore[operator]
     (only,) = section["rows"]  # type: ignore[misc]
     assert only["safe_step"] == (None if safe == inf else safe)
 
 
 def test_a_better_alternative_is_named_and_a_worse_one_is_not() -> None:
-    assert "other would do best" in stability_section([row(1.0), row(1.0, growth=0.9, running=False)])["sentence"]  # type: ignore[operator]
-    assert "would do best" not in stability_section([row(1.0), row(1.0, growth=1.1, running=False)])["sentence"]  # type: ignore[operator]
+    assert (
+        "other would do best" in stability_section([row(1.0), row(1.0, growth=0.9, running=False)], EXACT)["sentence"]
+    )  # type: ignore[operator]
+    assert "would do best" not in stability_section([row(1.0), row(1.0, growth=1.1, running=False)], EXACT)["sentence"]  # type: ignore[operator]
 
 
 def test_what_limits_is_told_by_the_multiplier_that_leaves() -> None:
@@ -225,3 +232,14 @@ def test_what_limits_is_told_by_the_multiplier_that_leaves() -> None:
     assert row(1.0, limiting=-1.1).limited_by == "overshooting of a stiff mode"
     assert row(0.0, limiting=np.exp(0.3j)).limited_by == "a rotation that grows at every step size"
     assert row(1.0, limiting=None).limited_by == "no limit found"
+
+
+def test_methods_are_not_ranked_by_a_contraction_that_slow_modes_may_not_share() -> None:
+    partial = replace(EXACT, exact=False)
+    rows = [row(1.0, growth=0.99), row(1.0, growth=0.9, running=False)]
+    assert "would do best" in stability_section(rows, EXACT)["sentence"]  # type: ignore[operator]
+    said = stability_section(rows, partial)["sentence"]
+    assert "would do best" not in said  # type: ignore[operator]
+    assert "slower ones may contract less" in said  # type: ignore[operator]
+    growing = [row(1.0, growth=1.2), row(1.0, growth=0.9, running=False)]
+    assert "would do best" in stability_section(growing, partial)["sentence"]  # type: ignore[operator]

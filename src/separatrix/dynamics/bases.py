@@ -99,9 +99,11 @@ class SGD(Base):
             g = g.add(buffer, alpha=self.momentum) if self.nesterov else buffer
         return x.add(g, alpha=-self.lr), following
 
-    def frozen(self, state: State) -> Frozen:
+    def frozen(self, state: State) -> Frozen | None:
         if not self.momentum:
             return Frozen(self.lr, Mode("none"), coupled_decay=self.weight_decay)
+        if self.dampening >= 1:
+            return None  # nothing of the direction enters the buffer
         kind = "nesterov" if self.nesterov else "heavy-ball"
         return Frozen(
             self.lr * (1 - self.dampening),

@@ -11,7 +11,7 @@ import torch
 from separatrix.dynamics import Problem
 from separatrix.fields import Field, GameField
 from separatrix.probes.notebook import Notebook
-from separatrix.probes.record import SEVERITIES, Diagnosis
+from separatrix.probes.record import SEVERITIES, Diagnosis, Finding
 from separatrix.probes.run_diagnosis import versions
 from separatrix.probes.setting import Setting
 
@@ -89,17 +89,35 @@ def finite(value: Any) -> Any:
 
 
 def conclude(book: Notebook, name: str) -> Diagnosis:
+    """The record, with the gravest finding as its verdict; a page without a signature never says that all is well."""
+    if not book.sections.get("signature"):
+        why = next((n for n in book.notes if n.startswith(("method:", "signature:", "spectrum:", "stability:"))), "")
+        book.findings.append(_not_measured(why.partition(": ")[2]))
     ranked = sorted(book.findings, key=lambda f: -SEVERITIES.index(f.severity))
     worst = ranked[0].severity if ranked else "ok"
     grave = [f for f in ranked if f.severity == worst and worst != "note"]
+    severity = worst if worst != "note" else "ok"
     if grave:
         verdict = f"{grave[0].title}. {grave[0].sentence}"
         if len(grave) > 1:
             verdict += " Also: " + "; ".join(f.title[0].lower() + f.title[1:] for f in grave[1:]) + "."
+    elif not book.sections.get("signature"):
+        severity = "note"
+        verdict = next(f.sentence for f in ranked if f.code == "not-measured")
     else:
-        verdict = "Nothing looks wrong in what was measured."
-        if book.sections.get("signature"):
-            verdict += f" {book.sections['signature']['sentence']}"
-    severity = worst if worst != "note" else "ok"
+        verdict = f"Nothing looks wrong in what was measured. {book.sections['signature']['sentence']}"
     sections = {key: finite(value) for key, value in book.sections.items() if value is not None}
     return Diagnosis(name, verdict, severity, tuple(ranked), sections, tuple(book.notes))
+
+
+def _not_measured(why: str) -> Finding:
+    return Finding(
+        "not-measured",
+        "note",
+        "Not enough was measured for a verdict",
+        "Not enough was measured for a verdict: what the running method does to the modes is unknown"
+        + (f" ({why.rstrip('.')})." if why else "."),
+        source="a verdict needs the multipliers of the running method",
+        remedy="Give the optimizers with the state they trained with (for sx.optim: method=opt.method, states=opt.states), after "
+        "some steps, and a budget that reaches the signature.",
+    )

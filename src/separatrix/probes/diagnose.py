@@ -147,7 +147,7 @@ def _measure_spectrum(
         if small is not None:
             gradients = setting.method.gradients(setting.field)
             rows = outlooks(small, frozen, scheme, setting.seen, gradients)
-            book.sections["stability"] = stability_section(rows)
+            book.sections["stability"] = stability_section(rows, small)
         measured = book.take("signature", lambda: signature(setting, modes, small, seed=seed))
         curved = book.take("sharpness", lambda: sharpness(setting, modes, seed=seed))
         over: list[Finding] = []

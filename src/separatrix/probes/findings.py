@@ -45,7 +45,7 @@ def rotation_findings(found: Signature, remaining: int) -> list[Finding]:
             "warning",
             "Undamped rotation",
             f"A mode turns once in {period:.0f} steps and grows by {growth - 1:.2%} per step (|m| = {growth:.4f}, residual "
-            f"{number(residual, 1)}): within {remaining} steps such a swing grows {_times(change)}. The players chase each other.",
+            f"{number(residual, 1)}): such a swing would grow {_times(change)} within {remaining} steps if the field stayed as it is. The players chase each other.",
             growth,
             1.0,
             "multiplier of the linear map of one period; neutral while T |log |m|| < 1 [mescheder2018, sec. 2]",
@@ -193,13 +193,13 @@ def best_response_findings(rows: Sequence[dict[str, object]], losses: dict[str, 
     if share < BEST_RESPONSE_SHARE:
         return []
     held = row["gain_held_out"]
-    beside = f" ({held:.2f} on held-out data)" if isinstance(held, float) else ""
+    beside = f" ({number(held)} on held-out data)" if isinstance(held, float) else ""
     return [
         Finding(
             "far-from-best-response",
             "warning",
             "Every player could still gain much alone",
-            f"{player}, which gains least, still lowers its loss by {gain:.2f}{beside} in {row['steps']} own steps with the others "
+            f"{player}, which gains least, still lowers its loss by {number(gain)}{beside} in {row['steps']} own steps with the others "
             f"frozen ({share:.0%} of its loss): the players are far from an equilibrium and keep moving the target.",
             share,
             BEST_RESPONSE_SHARE,

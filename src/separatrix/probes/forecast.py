@@ -11,7 +11,7 @@ from __future__ import annotations
 import cmath
 from dataclasses import dataclass
 from itertools import pairwise
-from math import pi
+from math import exp, pi
 
 import torch
 from torch import Tensor
@@ -52,7 +52,10 @@ class Forecast:
 
     @property
     def skill(self) -> float:
-        return 1 - abs(self.observed - self.predicted) / abs(self.observed) if self.observed else 0.0
+        gap = abs(self.observed - self.predicted)
+        if gap <= 1e-9:
+            return 1.0
+        return 1 - gap / abs(self.observed) if self.observed else 0.0
 
 
 def forecast(setting: Setting, found: Signature, *, steps: int, scale: float = 1.0, most: int = 4) -> list[Forecast]:
@@ -143,11 +146,13 @@ def forecast_section(rows: list[Forecast]) -> dict[str, object]:
     """The record's section."""
     if not rows:
         return {"rows": [], "sentence": "No mode could be tried."}
-    worst, steps = min(rows, key=lambda r: r.skill), max(r.steps for r in rows)
+    worst, steps, top = min(rows, key=lambda r: r.skill), max(r.steps for r in rows), rows[0]
+    rates = [exp(value.real / top.steps) - 1 for value in (top.predicted, top.observed)]
     sentence = (
         f"Tried on the real method over {steps} {'step' if steps == 1 else 'steps'} with a difference of {rows[0].scale:g} step "
         f"{'length' if rows[0].scale == 1 else 'lengths'}: the modes' skill is {worst.skill:.2f} to {max(r.skill for r in rows):.2f} "
-        "(1 is perfect, 0 is no better than 'nothing changes')."
+        "(1 is perfect, 0 is no better than 'nothing changes'; growth and angle together). Of the leading mode's growth alone, "
+        f"{rates[0]:+.2%} per step was forecast and {rates[1]:+.2%} observed."
     )
     return {
         "rows": [

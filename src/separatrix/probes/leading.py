@@ -82,6 +82,8 @@ def leading(
     dense = n <= DENSE_UP_TO
     subject: LinearOperator = Dense(operator.to_dense().T.contiguous()) if dense else operator.T
     found: list[tuple[str, Eigenvalues]] = []
+    if dense:  # the whole spectrum is there anyway
+        targets = (*targets, *({"leftmost"} - set(targets)))
     shares = {target: 2 if target == "rotation" else 1 for target in targets}
     for target in targets:
         count = min(shares[target] * k, n)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
-from separatrix.dynamics.schemes import Extragradient, Scheme
+from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme
 from separatrix.errors import ComputationError
 from separatrix.fields import Space
 from separatrix.linalg import Block, Eigenvalues, LinearOperator, eigenvalues
@@ -50,7 +50,7 @@ def sharpness(
     max_products: int = 60,
     seed: int = 0,
 ) -> list[Sharpness]:
-    """The whole first, then each player alone with the others held still.
+    """The whole first, then each player alone with the others held still (left out where players share parameters).
 
     Args:
         setting: with linear bases.
@@ -68,15 +68,19 @@ def sharpness(
     operator, space, scheme = setting.operator, setting.field.space, setting.method.scheme
     limits = {p: real_limit(scheme, base.mode) for p, base in setting.frozen.items()}
     worst = int(leading.values.real.argmin())
-    if leading.complete and bool(leading.converged[worst]) and len(leading) == space.n:
+    if leading.complete and "leftmost" in leading.targets[worst]:
         whole, error, ok = leading.values[worst], leading.residuals[worst], leading.converged[worst]
     else:
         start = leading.vectors[worst].real.to(operator.device, operator.dtype)
         found = _leftmost(operator.T, max_products, seed, start if bool(start.any()) else None)
         whole, error, ok = found.values[0], found.residuals[0], found.converged[0]
-    common = set(limits.values()) if setting.mode is not None else set()
+    # In alternation the players' modes mix: what limits one that moves alone says nothing about all of them.
+    together = not isinstance(scheme, Alternating) or len(space.players) == 1
+    common = set(limits.values()) if setting.mode is not None and together else set()
     limit = common.pop() if len(common) == 1 else None
     rows = [Sharpness("joint", -float(whole.real), float(error), limit, bool(ok))]
+    if space.shared:  # a block of the whole is then not the player's own
+        return rows
     for player in space.players:
         index = space.index(player)
         # Minus a scaled Hessian where the losses say so; a function that is no gradient has no symmetric blocks.

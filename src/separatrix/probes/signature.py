@@ -114,12 +114,12 @@ def signature(
         assert setting.mode is not None
         pairs = [plane_mode(scheme, setting.mode, z) for z in modes.values.tolist()]
         multipliers = torch.tensor([m for m, _ in pairs], dtype=torch.complex128)
-        vectors = torch.stack(
-            [
-                torch.cat([weight * w for weight in weights])
-                for (_, weights), w in zip(pairs, modes.vectors, strict=True)
-            ]
-        )
+        space, players = setting.field.space, setting.field.space.players
+        rows = []
+        for (_, weights), w in zip(pairs, modes.vectors, strict=True):
+            buffers = [weights[1] * space.take(w, p) for p in players] if len(weights) > 1 else []
+            rows.append(torch.cat([weights[0] * w, *buffers]))
+        vectors = torch.stack(rows)
         return Signature("plane", multipliers, modes.residuals, modes.converged, modes.values, vectors)
     if reduced is None:
         raise ComputationError("multipliers of this scheme need a small model that keeps the players apart.")

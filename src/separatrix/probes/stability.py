@@ -134,7 +134,7 @@ def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Froze
     """The resolved multipliers at a multiple of the present step, without those of :func:`growth_rates`.
 
     For each of those one multiplier at most is left out: the nearest that grows more than it turns, at a rate within half of
-    what the mode gives a player that is alone with it.
+    what the mode gives, in all its moves of the period, to a player that is alone with it.
     """
     values = reduced.multipliers(scheme, {p: b.times(step) for p, b in bases.items()})
     growth = values.abs().log()
@@ -142,7 +142,9 @@ def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Froze
     keep = torch.ones(len(values), dtype=torch.bool)
     for rate in growth_rates(reduced).sort(descending=True).values.tolist():
         z = step * rate * (1 + step * rate if isinstance(scheme, Extragradient) else 1)
-        expected = torch.tensor([np.log(abs(b.mode.multipliers(z)[0])) for b in bases.values()], dtype=growth.dtype)
+        moves = scheme.moves(list(bases)) if isinstance(scheme, Alternating) else list(bases)
+        alone = [moves.count(p) * np.log(abs(b.mode.multipliers(z)[0])) for p, b in bases.items()]
+        expected = torch.tensor(alone, dtype=growth.dtype)
         expected = expected.clamp(min=1e-12)  # a decay may outweigh the mode
         gap = ((growth[:, None] - expected).abs() / expected).min(dim=1).values
         gap[~free] = torch.inf
@@ -186,8 +188,12 @@ def describe(scheme: Scheme, bases: Mapping[str, Frozen]) -> str:
     return f"{name}, momentum {text}" if momenta != [0.0] else f"{name}, no momentum"
 
 
-def stability_section(rows: Sequence[Outlook]) -> dict[str, object]:
-    """The record's section."""
+def stability_section(rows: Sequence[Outlook], reduced: Reduced) -> dict[str, object]:
+    """The record's section.
+
+    Methods are ranked only where every mode is known or one that grows decides: the slow modes that set a contraction are
+    the ones that a few outliers do not show.
+    """
 
     def finite(value: float | None) -> float | None:
         return None if value is None or not np.isfinite(value) else value
@@ -203,11 +209,16 @@ def stability_section(rows: Sequence[Outlook]) -> dict[str, object]:
     else:
         limit = f"its step is {times(1 / own.safe_step)} times too large for {own.limited_by}"
     sentence = f"The running method ({own.method}): {limit}."
-    if best is not own and best.growth_per_gradient < own.growth_per_gradient - 1e-6:
+    ranked = reduced.exact or own.growth > 1
+    if ranked and best is not own and best.growth_per_gradient < own.growth_per_gradient - 1e-6:
         sentence += (
             f" At the present step {best.method} would do best per gradient "
             f"({best.growth_per_gradient:.5f} against {own.growth_per_gradient:.5f})."
         )
+    if not reduced.exact:
+        sentence += " All this is about the resolved modes: slower ones may contract less than the table says."
+    if len(growth_rates(reduced)):
+        sentence += " Modes that grow in the flow itself, under every method, are left out."
     return {
         "rows": [
             {
