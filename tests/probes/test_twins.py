@@ -35,7 +35,7 @@ def test_a_linear_map_gives_the_logarithm_of_its_spectral_radius_to_one_percent(
     assert found.stderr < 0.01
     assert x.tolist() == [1.0] * 6
     assert found.growth.shape == (3, 200)
-    assert found.cost == 200 * 4 + 5
+    assert found.cost == 200 * 4 + 5 + 2
     assert ("grows" in found.sentence) is (radius > 1)
 
 
@@ -142,3 +142,16 @@ def test_second_moments_stay_non_negative_beside_the_run() -> None:
     moved = _beside(floats, {n: -t - 1 for n, t in floats.items()}, read)
     assert all(bool((moved[n] >= 0).all()) for n in floats if "exp_avg_sq" in n or n.endswith("running_var"))
     assert all(torch.allclose(moved[n], -torch.ones_like(moved[n])) for n in read)
+
+
+def test_a_run_that_forgets_part_of_its_state_is_refused_and_not_measured_wrongly() -> None:
+    x = torch.ones(3, dtype=torch.float64)
+    hidden = torch.zeros(3, dtype=torch.float64)
+
+    def step() -> None:
+        hidden.add_(x)
+        x.mul_(0.9).add_(hidden, alpha=0.01)
+
+    with pytest.raises(InputError, match="twins need a step that can be replayed"):
+        twins(Run(step, {"x": x}))
+    assert x.tolist() == [1.0] * 3

@@ -11,6 +11,7 @@ swing over ``T`` [das2017].
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -80,8 +81,11 @@ def twins(
             stands at zero.
         NonFiniteError: a run left the finite numbers; names the tensor.
 
-    Cost: ``steps (1 + directions) + 5`` steps.
+    Cost: ``steps (1 + directions) + 7`` steps; two of them check that the run replays.
     """
+    replay = run.check_replay()
+    if not replay.value:
+        raise InputError(f"twins need a step that can be replayed. {replay.sentence}")
     start = run.snapshot()
 
     def advance(snapshot: Snapshot) -> Snapshot:
@@ -92,7 +96,7 @@ def twins(
     try:
         floats = start.floats()
         read = sorted(start.parameters() & set(floats)) or sorted(n for n in floats if not n.endswith(".grad"))
-        return _exponent(
+        found = _exponent(
             advance,
             Snapshot.floats,
             Snapshot.replaced,
@@ -104,6 +108,7 @@ def twins(
             burn_in=burn_in,
             seed=seed,
         )
+        return dataclasses.replace(found, cost=found.cost + 2)
     finally:
         run.restore(start)
 
