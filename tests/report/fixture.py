@@ -108,7 +108,7 @@ FINDINGS = (
         "−0.07 ± 0.15i in a trial.",
     ),
     Finding(
-        code="best-response-gap",
+        code="far-from-best-response",
         severity="warning",
         title="The discriminator is far from its best response",
         sentence="100 own steps with the generator frozen gain the discriminator 0.38 on the training batches and 0.67 on "

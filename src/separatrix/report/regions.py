@@ -142,7 +142,7 @@ def sentence(found: list[Mode], setting: str, per: str = "step", remaining: floa
     else:
         words = f"all {size} measured modes decay; the slowest " if size > 1 else "the one measured mode decays "
     if growing or not (unsure or neutral):
-        first = _largest(growing or sure)
+        first = leading(growing or sure)
         words += f"{_change(abs(first.multiplier), per)}, {turning(first.multiplier, per, remaining)}"
         if unsure:
             words += f"; {len(unsure)} more {_be(unsure)} too close to call"
@@ -161,7 +161,8 @@ def setting(step: float, momentum: float | None) -> str:
     return words if momentum is None else f"{words} and momentum {momentum:.2f}".rstrip("0").rstrip(".")
 
 
-def _largest(found: list[Mode]) -> Mode:
+def leading(found: list[Mode]) -> Mode:
+    """The mode of largest modulus; of equal ones the first."""
     # Turning modes under momentum share one modulus, sqrt(b): rounding must not choose among them.
     top = max(abs(mode.multiplier) for mode in found)
     return next(mode for mode in found if abs(mode.multiplier) >= top - 1e-9)
