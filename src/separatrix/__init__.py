@@ -17,6 +17,7 @@ _HOMES = {
     "Loss": "separatrix.fields",
     "Method": "separatrix.dynamics",
     "Problem": "separatrix.dynamics",
+    "Roles": "separatrix.dynamics",
     "Run": "separatrix.dynamics",
     "best_response": "separatrix.probes",
     "compare_diagnoses": "separatrix.report",
@@ -30,7 +31,7 @@ _ROOMS = {"dynamics", "fields", "linalg", "optim", "probes", "report", "topology
 
 if TYPE_CHECKING:
     from separatrix import dynamics, fields, linalg, probes, report, topology, zoo
-    from separatrix.dynamics import Method, Problem, Run, optim, simulate, train
+    from separatrix.dynamics import Method, Problem, Roles, Run, optim, simulate, train
     from separatrix.fields import Field, FunctionField, Game, Loss
     from separatrix.probes import best_response, spectrum, twins
     from separatrix.report import Diagnosis, compare_diagnoses, diagnose
@@ -43,6 +44,7 @@ __all__ = [
     "Loss",
     "Method",
     "Problem",
+    "Roles",
     "Run",
     "best_response",
     "compare_diagnoses",

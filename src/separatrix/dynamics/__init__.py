@@ -14,6 +14,7 @@ from separatrix.dynamics.live_step import Step
 from separatrix.dynamics.method import Method, simulate
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.problem import Fact, Problem
+from separatrix.dynamics.roles import Roles
 from separatrix.dynamics.run import Replay, Run
 from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
 from separatrix.dynamics.snapshot import Snapshot
@@ -40,6 +41,7 @@ __all__ = [
     "Problem",
     "RMSprop",
     "Replay",
+    "Roles",
     "Run",
     "Scheme",
     "Simultaneous",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import random
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from separatrix.dynamics.snapshot import Snapshot, same
+from separatrix.dynamics.guard import finished, refuse_unfinished
+from separatrix.dynamics.nests import same
+from separatrix.dynamics.roles import Roles
+from separatrix.dynamics.snapshot import Snapshot
 from separatrix.errors import InputError
 
 _KEEPERS = (
@@ -55,6 +59,9 @@ class Run:
             random generators, position in the data (an entry of a dict), and dicts or lists of these. The global random
             streams of torch, numpy and Python always belong to it.
         name: used in messages.
+        roles: what in the loop is what, for the measurements that need to know.
+        time_limit: seconds after which a step is taken to hang, and stopped; none where ``None``, and none outside the
+            main thread or where the program uses alarms of its own.
 
     Raises:
         InputError: a step that cannot be called, or something in the state that cannot be copied; names it.
@@ -67,15 +74,40 @@ class Run:
         (0.5, None, 1.0, True)
     """
 
-    def __init__(self, step: Callable[[], Any], state: Any, *, name: str = "run") -> None:
+    def __init__(
+        self,
+        step: Callable[[], Any],
+        state: Any,
+        *,
+        name: str = "run",
+        roles: Roles | None = None,
+        time_limit: float | None = 600.0,
+    ) -> None:
         if not callable(step):
             raise InputError(f"the step of a Run is a function without arguments, got {type(step).__name__}.")
-        self._step, self.state, self.name = step, state, name
+        if time_limit is not None and not time_limit > 0:
+            raise InputError(f"time_limit must be positive, in seconds, got {time_limit}.")
+        refuse_unfinished(step)
+        self._step, self.state, self.name, self.time_limit = step, state, name, time_limit
+        self.roles = Roles() if roles is None else roles
         Snapshot.of(state)
 
     def step(self) -> Any:
-        """One training step; returns what the user's function returns."""
-        return self._step()
+        """One training step; returns what the user's function returns.
+
+        Raises:
+            InputError: the step ran out of data (``StopIteration``), or did not return within the time limit.
+        """
+        return finished(self._step, self.name, self.time_limit)
+
+    @contextmanager
+    def kept(self) -> Iterator[Snapshot]:
+        """Whatever happens inside, the state and the random streams are put back afterwards; yields where it stands."""
+        start = self.snapshot()
+        try:
+            yield start
+        finally:
+            self.restore(start)
 
     def snapshot(self) -> Snapshot:
         """A copy of the state and of the global random streams. Cost: the memory of the state."""
@@ -93,14 +125,11 @@ class Run:
 
         Cost: ``2 steps`` steps.
         """
-        start = self.snapshot()
-        try:
+        with self.kept() as start:
             first = [self.step() for _ in range(steps)], self.snapshot()
             self.restore(start)
             leaks = [f"{path} (cannot be put back)" for path in start.differences(self.snapshot())]
             second = [self.step() for _ in range(steps)], self.snapshot()
-        finally:
-            self.restore(start)
         leaks += first[1].differences(second[1])
         if not same(first[0], second[0]):
             leaks.append("what the step returns")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import GeneratorType
 from typing import Any
 
@@ -15,10 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from separatrix.dynamics.nests import PLAIN, joined, same, walk, with_tensors
+from separatrix.dynamics.room import plan
 from separatrix.dynamics.streams import Streams
 from separatrix.errors import InputError
 
-_PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+_CHANGED = "changed its structure during the step; a state must keep its modules, shapes and groups"
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,14 @@ class Part:
         data: a nest of dicts, lists and tuples with tensors and plain values as leaves.
         put: writes such a nest into the live object.
         parameters: paths within ``data`` that are trainable.
+        live: the live tensors by their paths within ``data``, as far as the part holds tensors itself.
     """
 
     name: str
     data: Any
     put: Callable[[Any], None]
     parameters: frozenset[str] = frozenset()
+    live: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,18 +57,31 @@ class Snapshot:
     @classmethod
     def of(cls, state: Any) -> Snapshot:
         """Copy a state: modules, optimizers and whatever has ``state_dict`` and ``load_state_dict``, tensors, arrays,
-        random generators, and dicts, lists, tuples and deques of these.
+        random generators, and dicts, lists, tuples and deques of these. Copies of what lies on an accelerator without
+        room for them lie on the host.
 
         Raises:
-            InputError: something that cannot be copied and put back; names it.
+            InputError: something that cannot be copied and put back, by name, or that is too large for the memory there is.
         """
-        return cls(tuple(_Reader().read("", state)), Streams.now())
+        return cls(tuple(_Reader(offload=plan(state)).read("", state)), Streams.now())
 
     def restore(self) -> None:
-        """Put everything back; the snapshot can be used again."""
+        """Put everything back; the snapshot can be used again.
+
+        Raises:
+            InputError: the state changed its structure since; all else is put back first.
+        """
+        failed: list[InputError] = []
         for part in self.parts:
-            part.put(part.data)
+            try:
+                part.put(part.data)
+            except InputError as error:
+                failed.append(error)
+            except (ValueError, RuntimeError, KeyError) as error:  # of load_state_dict and copy_
+                failed.append(InputError(f"{part.name or 'the state'} cannot be put back: it {_CHANGED} ({error})."))
         self.streams.restore()
+        if failed:
+            raise failed[0]
 
     def floats(self) -> dict[str, Tensor]:
         """The floating-point tensors, by path."""
@@ -72,16 +89,21 @@ class Snapshot:
 
     def parameters(self) -> set[str]:
         """The paths of the trainable tensors."""
-        return {_joined(part.name, key) for part in self.parts for key in part.parameters}
+        return {joined(part.name, key) for part in self.parts for key in part.parameters}
+
+    def paths_of(self, tensors: Iterable[Tensor]) -> list[str]:
+        """Where these live tensors stand in the state, sorted; those that it does not list are left out."""
+        wanted = {id(t) for t in tensors}
+        return sorted(joined(p.name, key) for p in self.parts for key, live in p.live.items() if id(live) in wanted)
 
     def replaced(self, tensors: Mapping[str, Tensor]) -> Snapshot:
         """The same snapshot with other tensors at some paths."""
-        return replace(self, parts=tuple(replace(p, data=_with(p.name, p.data, tensors)) for p in self.parts))
+        return replace(self, parts=tuple(replace(p, data=with_tensors(p.name, p.data, tensors)) for p in self.parts))
 
     def leaves(self) -> Iterator[tuple[str, Any]]:
         """Paths and leaves of all parts."""
         for part in self.parts:
-            yield from _walk(part.name, part.data)
+            yield from walk(part.name, part.data)
 
     def differences(self, other: Snapshot) -> list[str]:
         """Where two snapshots differ bitwise, with the random streams."""
@@ -94,39 +116,37 @@ class Snapshot:
         return found
 
 
-def same(a: Any, b: Any) -> bool:
-    """Bitwise equality of leaves; NaN equals NaN."""
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if a.shape != b.shape or a.dtype != b.dtype:
-            return False
-        return torch.equal(a, b) or (a.is_floating_point() and torch.allclose(a, b, rtol=0, atol=0, equal_nan=True))
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return a.shape == b.shape and a.tobytes() == b.tobytes()
-    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if type(a) is not type(b):
-        return False
-    if isinstance(a, _PLAIN):
-        return bool(a == b) or (isinstance(a, float) and a != a and b != b)
-    return True  # objects: their own parts are compared
-
-
 class _Reader:
     """Walks a state; an object or tensor that is reached twice is copied once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, offload: bool = False) -> None:
         self.seen: dict[int, Any] = {}
+        self.offload = offload
+
+    def _copy(self, tensor: Tensor) -> Tensor:
+        tensor = tensor.detach()
+        return tensor.to("cpu", copy=True) if self.offload else tensor.clone()
+
+    def _nest(self, nest: Any) -> Any:
+        """A copy of a state dict, whose tensors share no memory with it."""
+        if not self.offload:
+            return deepcopy(nest)
+        if isinstance(nest, Tensor):
+            return self._copy(nest)
+        if isinstance(nest, Mapping):
+            return {key: self._nest(value) for key, value in nest.items()}
+        if isinstance(nest, (list, tuple)) and not hasattr(nest, "_fields"):
+            return type(nest)(self._nest(value) for value in nest)
+        return deepcopy(nest)
 
     def read(self, name: str, value: Any) -> Iterator[Part]:
-        if isinstance(value, _PLAIN) or id(value) in self.seen:
+        if isinstance(value, PLAIN) or id(value) in self.seen:
             return
         self.seen[id(value)] = value
         if isinstance(value, nn.Module):
             yield self._module(name, value)
         elif isinstance(value, Tensor):
-            yield Part(name, {"": value.detach().clone()}, lambda d: _write(value, d[""]), _learns(value))
+            yield Part(name, {"": self._copy(value)}, lambda d: _write(value, d[""]), _learns(value), {"": value})
         elif isinstance(value, np.ndarray):
             yield Part(name, value.copy(), lambda d: np.copyto(value, d))
         elif isinstance(value, torch.Generator):
@@ -139,7 +159,7 @@ class _Reader:
         elif isinstance(value, random.Random):
             yield Part(name, value.getstate(), value.setstate)
         elif hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
-            yield Part(name, deepcopy(value.state_dict()), lambda d: value.load_state_dict(deepcopy(d)))
+            yield Part(name, self._nest(value.state_dict()), lambda d: value.load_state_dict(deepcopy(d)))
         elif isinstance(value, (dict, list, tuple, deque)):
             yield from self._container(name, value)
         else:
@@ -155,55 +175,60 @@ class _Reader:
                 value.update(kept) if isinstance(value, dict) else value.extend(kept.values())
 
             # Plain items are shown for comparison; the others have parts of their own.
-            yield Part(name, {str(k): v for k, v in items if isinstance(v, _PLAIN)}, put)
+            yield Part(name, {str(k): v for k, v in items if isinstance(v, PLAIN)}, put)
         for key, item in items:
-            yield from self.read(_joined(name, str(key)), item)
+            yield from self.read(joined(name, str(key)), item)
 
     def _module(self, name: str, module: nn.Module) -> Part:
         places: dict[str, tuple[nn.Module, str]] = {}
+        live: dict[str, Tensor] = {}
         data: dict[str, Any] = {}
         learning = set()
         for path, part in module.named_modules():
-            data[f"{_joined(path, 'training')}"] = part.training
+            data[f"{joined(path, 'training')}"] = part.training
             tensors = [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]
             for key, tensor in tensors:
-                full = _joined(path, key)
+                full = joined(path, key)
                 if id(tensor) in self.seen:
                     continue
                 self.seen[id(tensor)] = tensor
-                places[full] = part, key
-                data[full] = tensor.detach().clone()
+                places[full], live[full] = (part, key), tensor
+                data[full] = self._copy(tensor)
                 if isinstance(tensor, nn.Parameter):
-                    data[f"{full}.grad"] = None if tensor.grad is None else tensor.grad.detach().clone()
+                    data[f"{full}.grad"] = None if tensor.grad is None else self._copy(tensor.grad)
                     if tensor.requires_grad:
                         learning.add(full)
             for key, attribute in vars(part).items():
                 if isinstance(attribute, (int, float, str)) and key != "training":
-                    data[_joined(path, f"{key} (attribute)")] = attribute
+                    data[joined(path, f"{key} (attribute)")] = attribute
 
         def put(data: Mapping[str, Any]) -> None:
             for path, part in module.named_modules():
-                part.training = data.get(_joined(path, "training"), part.training)
+                part.training = data.get(joined(path, "training"), part.training)
                 for key in [k for k, v in vars(part).items() if isinstance(v, (int, float, str)) and k != "training"]:
-                    kept = data.get(_joined(path, f"{key} (attribute)"), vars(part)[key])
+                    kept = data.get(joined(path, f"{key} (attribute)"), vars(part)[key])
                     if kept != vars(part)[key]:
                         setattr(part, key, kept)
+            for full, p in module.named_parameters():
+                if id(p) not in known and full not in places:
+                    raise InputError(f"the parameter {joined(name, full)} is new: the module {_CHANGED}.")
             for full, (part, key) in places.items():
-                tensor = getattr(part, key)
+                tensor = getattr(part, key, None)
                 if isinstance(tensor, Tensor) and tensor.shape == data[full].shape:
                     _write(tensor, data[full])
-                elif isinstance(tensor, nn.Parameter):
+                elif isinstance(live[full], nn.Parameter):
+                    now = "is gone" if tensor is None else f"has the shape {tuple(tensor.shape)}"
                     raise InputError(
-                        f"the parameter {_joined(name, full)} changed its shape from {tuple(data[full].shape)} to "
-                        f"{tuple(tensor.shape)} during the step; a state must keep its structure."
+                        f"the parameter {joined(name, full)} of shape {tuple(data[full].shape)} {now}: the module {_CHANGED}."
                     )
                 else:
                     setattr(part, key, data[full].clone())
                 if isinstance(tensor, nn.Parameter):
                     grad = data[f"{full}.grad"]
-                    tensor.grad = None if grad is None else grad.clone()
+                    tensor.grad = None if grad is None else grad.to(tensor.device, copy=True)
 
-        return Part(name, data, put, frozenset(learning))
+        known = set(self.seen)
+        return Part(name, data, put, frozenset(learning), live)
 
 
 def _discard(_: object) -> None:
@@ -217,32 +242,6 @@ def _write(tensor: Tensor, value: Tensor) -> None:
 
 def _learns(tensor: Tensor) -> frozenset[str]:
     return frozenset({""} if tensor.requires_grad else ())
-
-
-def _joined(name: str, key: str) -> str:
-    return f"{name}.{key}" if name and key else name or key
-
-
-def _walk(name: str, data: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(data, Mapping):
-        for key, value in data.items():
-            yield from _walk(_joined(name, str(key)), value)
-    elif isinstance(data, (list, tuple)) and not isinstance(data, torch.Size):
-        for i, value in enumerate(data):
-            yield from _walk(_joined(name, str(i)), value)
-    else:
-        yield name, data
-
-
-def _with(name: str, data: Any, tensors: Mapping[str, Tensor]) -> Any:
-    if isinstance(data, Tensor):
-        return tensors.get(name, data)
-    if isinstance(data, Mapping):
-        return {key: _with(_joined(name, str(key)), value, tensors) for key, value in data.items()}
-    if isinstance(data, (list, tuple)) and not isinstance(data, torch.Size):
-        changed = [_with(_joined(name, str(i)), value, tensors) for i, value in enumerate(data)]
-        return type(data)(*changed) if hasattr(data, "_fields") else type(data)(changed)
-    return data
 
 
 def _cannot(name: str, value: Any) -> str:
