@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.utils.data import DataLoader
 
-from separatrix.dynamics import SGD, Adam, Snapshot
+from separatrix.dynamics import SGD, Adam, Run, Snapshot, optim
 from separatrix.errors import InputError
 from separatrix.fields import Game
 from separatrix.probes.best_response import best_response
@@ -181,3 +181,18 @@ def test_bad_arguments_are_named() -> None:
         best_response(game, bases=SGD(0.1), steps=0)
     with pytest.raises(InputError, match="no states for players"):
         best_response(game, bases=SGD(0.1), states={})
+
+
+def test_an_optimizer_of_sx_lends_its_bases_and_states() -> None:
+    game, _, _, _ = a_matrix_game()
+    opt = optim.Extragradient(game, Adam(0.05))
+    for _ in range(3):
+        opt.step(None)
+    found = best_response(game, optimizers=opt, steps=3)
+    by_hand = best_response(game, bases=Adam(0.05), states=opt.states, steps=3)
+    assert found.gap_train == by_hand.gap_train != best_response(game, bases=Adam(0.05), steps=3).gap_train
+
+
+def test_what_has_no_losses_is_refused() -> None:
+    with pytest.raises(InputError, match="give a Game and its data, or its field, got a Run"):
+        best_response(Run(lambda: None, {"x": torch.ones(1)}), bases=SGD(0.1))  # type: ignore[arg-type]

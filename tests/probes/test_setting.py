@@ -5,10 +5,11 @@ import torch
 from linear_games import assert_same_spectrum, linear, random_matrix, setting_of
 
 import separatrix as sx
-from separatrix.dynamics import SGD, Adam, Consensus, Mode, RMSprop
-from separatrix.errors import ComputationError
+from separatrix.dynamics import SGD, Adam, Alternating, Consensus, Extragradient, Mode, RMSprop, bases_of
+from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Game
 from separatrix.probes import settle
+from separatrix.probes.setting import resolve
 
 SIZES = {"a": 2, "b": 3}
 
@@ -48,10 +49,11 @@ def test_players_with_different_momenta_have_no_common_mode() -> None:
 def test_before_the_first_step_of_a_base_with_second_moments_there_is_no_metric(base: Adam | RMSprop) -> None:
     setting = setting_of(random_matrix(5, 0), SIZES, base)
     assert setting.frozen is None
-    assert "no step was made yet" in setting.why_not
+    assert "has made no step yet" in setting.why_not
+    assert "players 'a' and 'b'" in setting.why_not
     assert setting.metric == "Jacobian, per unit of time"
     assert torch.equal(setting.operator.to_dense(), random_matrix(5, 0))
-    with pytest.raises(ComputationError, match="no prediction for player 'a'"):
+    with pytest.raises(ComputationError, match="no prediction, since the"):
         setting.update_map()
 
 
@@ -73,3 +75,57 @@ def test_a_transform_is_part_of_what_is_measured() -> None:
     setting = settle(linear(matrix, {"a": 2, "b": 2}), sx.Method(SGD(1.0), transforms=(Consensus(0.3),)))
     wanted = matrix - 0.3 * matrix.T @ matrix
     assert float((setting.operator.to_dense() - wanted).abs().max()) < 1e-12
+
+
+def a_game() -> Game:
+    return Game({"a": torch.ones(2), "b": torch.ones(2)}, lambda m, _: (m["a"] * m["b"]).sum() + m["a"].square().sum())
+
+
+def test_an_optimizer_of_sx_brings_scheme_transforms_and_states_with_it() -> None:
+    game = a_game()
+    opt = sx.optim.Consensus(game, torch.optim.Adam, lr=0.1, gamma=0.5, scheme=Extragradient())
+    for _ in range(3):
+        opt.step(None)
+    for given in ({"optimizers": opt}, {"optimizers": {"a": opt, "b": opt}}, {"method": opt}):
+        method, states = resolve(game.on(), **given)  # type: ignore[arg-type]
+        assert method == opt.method
+        assert states is opt.states
+    setting = settle(game.on(), opt)
+    assert setting.frozen is not None
+    assert setting.method == opt.method
+    other = resolve(game.on(), optimizers=opt, scheme=Alternating())[0]
+    assert other is not None
+    assert other.scheme == Alternating()
+    assert other.transforms == opt.method.transforms
+
+
+def test_what_does_not_fit_together_is_refused() -> None:
+    game = a_game()
+    opt = sx.optim.Simultaneous(game, torch.optim.SGD, lr=0.1)
+    larger = Game({"a": torch.ones(3), "b": torch.ones(2)}, lambda m, _: m["a"].sum() * m["b"].sum())
+    with pytest.raises(InputError, match=r"Simultaneous trains the players .*; give the optimizer of this game"):
+        settle(larger.on(), opt)
+    with pytest.raises(InputError, match="not both"):
+        resolve(game.on(), optimizers=opt, states=opt.states)
+    with pytest.raises(InputError, match="belong to the players of a Game"):
+        resolve(linear(random_matrix(5, 0)), optimizers={"a": SGD(0.1)})
+    with pytest.raises(InputError, match="say nothing without bases"):
+        resolve(game.on(), states=opt.states)
+    adam = torch.optim.Adam([torch.ones(2, requires_grad=True)])
+    with pytest.raises(InputError, match=r"got a Adam; torch optimizers go into optimizers=\{player"):
+        settle(game.on(), adam)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"keeps its own states; give method=opt\.method"):
+        bases_of({"a": opt, "b": SGD(0.1)}, game)
+
+
+def test_a_rate_of_zero_has_no_metric_so_that_nothing_looks_well() -> None:
+    game = a_game()
+    opt = sx.optim.Simultaneous(game, torch.optim.SGD, lr=0.1)
+    opt.param_groups[1]["lr"] = 0.0
+    setting = settle(game.on(), opt)
+    assert setting.frozen is None
+    assert "the learning rate of player 'b' is 0" in setting.why_not
+    opt.param_groups[0]["lr"] = 0.0
+    found = sx.diagnose(game.on(), method=opt.method, states=opt.states)
+    assert "looks wrong" not in found.verdict
+    assert [f.code for f in found.findings] == ["not-measured"]

@@ -54,6 +54,11 @@ def base_of(given: Given, game: Game, player: str, **settings: Any) -> tuple[Bas
     tensors = player_tensors(game, player)
     if isinstance(given, Base):
         return given, given.init(_flat(tensors))
+    if hasattr(given, "method") and hasattr(given, "states"):
+        raise InputError(
+            f"the {type(given).__name__} given for player {player!r} trains all players and keeps its own states; give "
+            "method=opt.method, states=opt.states."
+        )
     if not isinstance(given, torch.optim.Optimizer):
         raise InputError(
             f"the optimizer of player {player!r} is a {type(given).__name__}; give a torch.optim.Optimizer (or its class "

@@ -19,6 +19,7 @@ from torch import Tensor
 from separatrix.dynamics import Base, bases_of
 from separatrix.dynamics.bases import State
 from separatrix.dynamics.convert import Given
+from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.schemes import States
 from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import Game, GameField
@@ -99,7 +100,7 @@ def best_response(
     data: Any = None,
     held_out: Any = None,
     *,
-    optimizers: Given | Mapping[str, Given] | None = None,
+    optimizers: Given | Mapping[str, Given] | GameOptimizer | None = None,
     bases: Base | Mapping[str, Base] | None = None,
     states: States | None = None,
     steps: int = 100,
@@ -116,7 +117,7 @@ def best_response(
         data: one batch or a ``DataLoader``, as for ``game.on``; gains are measured on all of it.
         held_out: the same, never trained on.
         optimizers: the optimizers in use, ``{"G": opt_g, "D": opt_d}``: each player steps with a copy of its own, state
-            included; or
+            included; or one of ``sx.optim``; or
         bases: one base, or ``{player: base}``, with
         states: their states by player; fresh ones where ``None``.
         steps: own steps a player.
@@ -128,12 +129,17 @@ def best_response(
         seed: of the draws; each own step has another one.
 
     Raises:
-        InputError: neither optimizers nor bases, an unknown player, empty minibatches, bad numbers.
+        InputError: no game, neither optimizers nor bases, an unknown player, empty minibatches, bad numbers.
 
     Cost: ``steps`` times the players' shares of a gradient, and ``2 draws`` forward passes of the data.
     """
     if steps < 1 or draws < 1:
         raise InputError(f"steps and draws must be at least 1, got steps={steps}, draws={draws}.")
+    if not isinstance(game, (Game, GameField)):
+        raise InputError(
+            f"a best response needs to know the players and their losses: give a Game and its data, or its field, got a "
+            f"{type(game).__name__}."
+        )
     if isinstance(game, GameField):
         if data is not None:
             raise InputError("a field brings its data with it; give the game and the data, or the field alone.")
@@ -162,7 +168,7 @@ def best_response(
 
 def _bases(
     game: Game,
-    optimizers: Given | Mapping[str, Given] | None,
+    optimizers: Given | Mapping[str, Given] | GameOptimizer | None,
     bases: Base | Mapping[str, Base] | None,
     states: States | None,
 ) -> tuple[dict[str, Base], States]:
@@ -171,6 +177,9 @@ def _bases(
             "a best response needs to know how the players step: give optimizers={'G': opt_g, ...} or bases=sx's own, "
             "one of the two."
         )
+    if isinstance(optimizers, GameOptimizer):  # its scheme plays no part where a player moves alone
+        bases, states = optimizers.method.bases, optimizers.states if states is None else states
+        optimizers = None
     found, fresh = bases_of(optimizers if bases is None else bases, game)  # type: ignore[arg-type]
     if states is not None and (missing := set(game.players) - set(states)):
         raise InputError(f"there are no states for players {sorted(missing)}; give one for each, or none at all.")

@@ -30,6 +30,7 @@ SHOWN = (
     "horizon",
     "forecast",
     "best_response",
+    "twins",
     "score",
     "cost",
 )
