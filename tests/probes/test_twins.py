@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from separatrix.dynamics import SGD, Adam, Alternating, Method, Run, Snapshot, UpdateMap, optim
 from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import FunctionField, Game
-from separatrix.probes.twins import twins, twins_of_method
+from separatrix.probes.twins import Twins, twins, twins_of_method
 
 
 def a_matrix(radius: float, *, rotating: bool, seed: int = 0) -> Tensor:
@@ -35,8 +35,13 @@ def test_a_linear_map_gives_the_logarithm_of_its_spectral_radius_to_one_percent(
     assert found.stderr < 0.01
     assert x.tolist() == [1.0] * 6
     assert found.growth.shape == (3, 200)
-    assert found.cost == 200 * 4 + 5 + 2
+    assert found.cost == 200 * (1 + 3 * 2) + 5 + 2
     assert ("grows" in found.sentence) is (radius > 1)
+    assert not found.neutral
+    shown = str(found)
+    assert repr(found) == shown
+    assert "direction 3" in shown
+    assert "tensor(" not in shown
 
 
 def test_a_method_s_growth_is_the_spectral_radius_of_its_update_map_momentum_included() -> None:
@@ -122,7 +127,7 @@ def test_twins_that_become_equal_are_told_by_minus_infinity() -> None:
     assert twins(Run(lambda: x.zero_(), {"x": x}), steps=4).value == -math.inf
 
 
-@pytest.mark.parametrize("bad", [{"steps": 0}, {"directions": 0}, {"scale": 0.0}, {"burn_in": 30}])
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"directions": 0}, {"scales": (0.0,)}, {"burn_in": 30}])
 def test_bad_arguments_are_named(bad: dict[str, Any]) -> None:
     x = torch.ones(2)
     with pytest.raises(InputError, match="steps > burn_in"):
@@ -135,11 +140,11 @@ def test_second_moments_stay_non_negative_beside_the_run() -> None:
     run, _ = a_loop()
     for _ in range(3):
         run.step()
-    from separatrix.probes.twins import _beside
+    from separatrix.probes.twin_pairs import shifted
 
     floats = Snapshot.of(run.state).floats()
     read = sorted(run.snapshot().parameters())
-    moved = _beside(floats, {n: -t - 1 for n, t in floats.items()}, read)
+    moved = shifted(floats, {n: -t - 1 for n, t in floats.items()}, read)
     assert all(bool((moved[n] >= 0).all()) for n in floats if "exp_avg_sq" in n or n.endswith("running_var"))
     assert all(torch.allclose(moved[n], -torch.ones_like(moved[n])) for n in read)
 
@@ -155,3 +160,33 @@ def test_a_run_that_forgets_part_of_its_state_is_refused_and_not_measured_wrongl
     with pytest.raises(InputError, match="twins need a step that can be replayed"):
         twins(Run(step, {"x": x}))
     assert x.tolist() == [1.0] * 3
+
+
+def told(value: float, stderr: float, steps: int) -> str:
+    growth = torch.full((2, steps), value, dtype=torch.float64)
+    return Twins(value, stderr, growth, 0.1, 1.0, 0, 0).sentence
+
+
+def test_growth_is_told_with_its_error_and_is_neutral_by_what_it_amounts_to_over_the_steps_that_were_run() -> None:
+    # T |log |m|| on each side of 1, for a growth far beyond its error.
+    clear = told(0.0499, 0.005, 20)
+    assert "grows by 5.1% a step" in clear
+    assert "10.0 standard errors from 0" in clear
+    assert "factor of 2.7: neutral, since T |log |m|| = 1.00 is below 1; a factor e would take 21 steps" in clear
+    beyond = told(0.0501, 0.005, 20)
+    assert "the run depends on where it started" in beyond
+    assert "neutral" not in beyond
+    assert "drawn to one path" in told(-0.0501, 0.005, 20)
+    assert "neutral" in told(-0.0499, 0.005, 20)
+    within = told(0.001, 0.001, 20)
+    assert "neither grows nor shrinks beyond the error" in within
+    assert "neutral" in within
+    assert "undecided; take more steps" in told(0.06, 0.04, 20)
+    assert "its error is unknown" in told(0.06, math.nan, 20)
+    assert "became equal" in told(-math.inf, math.nan, 20)
+
+
+@pytest.mark.parametrize("given", [lambda: None, nn.Linear(1, 1)])
+def test_what_is_no_run_is_told_how_to_become_one(given: Any) -> None:
+    with pytest.raises(InputError, match=r"twins take a Run, got a \w+; make one .* sx\.Run\(step, "):
+        twins(given)

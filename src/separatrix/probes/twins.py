@@ -1,60 +1,35 @@
 """Twins: does a small difference between two runs grow or shrink? Needs no derivative at all.
 
 Two runs make the same steps with the same batches and draws; the second starts a little beside the first. With ``d_t``
-their difference in all floating-point state, read in the parameters, the finite-size growth exponent is
+their difference in all floating-point state, optimizers and buffers included, the finite-size growth exponent is
 ``(1 / T) sum_t log(|d_{t+1}| / |d_t|)`` a step, ``d`` being drawn back to one small length after each step
 [benettin1980]. Positive: the run forgets where it came from; negative: it is drawn to one path. For a linear map it is
-the logarithm of the spectral radius. The mean is taken with weights that fade out towards both ends,
-``exp(-1 / (s (1 - s)))`` at ``s = t / T``, since a rotating ``d`` makes the terms swing and a plain mean then errs by a
-swing over ``T`` [das2017].
+the logarithm of the spectral radius. The mean is taken with weights that fade out towards both ends, since a rotating
+``d`` makes the terms swing and a plain mean then errs by a swing over ``T`` [das2017].
+
+``|d|`` is read in the parameters, and in what the run makes on fixed inputs where its roles name that: networks have
+many parameters for one function. It is taken at two lengths, the median length of a step and a tenth of it; where the two
+rates differ, a step is too long for its linear picture. By player: one is moved, without drawing back, the others are read.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from separatrix.dynamics import Method, Run, Snapshot
 from separatrix.dynamics.schemes import States
-from separatrix.errors import InputError, NonFiniteError
+from separatrix.errors import InputError
 from separatrix.fields import Field
+from separatrix.fields.surroundings import frozen_randomness
+from separatrix.probes.parting import Influence, Reading, Twins, weighted_means
+from separatrix.probes.twin_influence import influences
+from separatrix.probes.twin_pairs import PROBED, Floats, Pair, S, World, check_finite, norm, rounding
 
-S = TypeVar("S")
-Floats = dict[str, Tensor]
-SQUARES = ("sq", "square", "square_avg", "running_var", "sum", "exp_inf")  # what torch and we call squares
-PROBED = 5  # steps from which the median step length is taken
-
-
-@dataclass(frozen=True)
-class Twins:
-    """A growth exponent.
-
-    Attributes:
-        value: growth a step, ``log |d|``, weighted mean over the steps after the burn-in, mean over directions; minus infinity where the
-            twins became equal.
-        stderr: standard error over directions; NaN for one direction. With momentum or noise it leaves out that all
-            directions see the same batches.
-        growth: ``(directions, steps)``, ``log(|d_{t+1}| / |d_t|)`` of each step, the burn-in included.
-        scale: the length of ``d`` in the parameters at the start; it grows with the steps of the run.
-        step_length: the median length of a step in the parameters.
-        burn_in: steps left out, in which ``d`` turns into the direction that grows.
-        cost: steps made, all in all.
-        sentence: the same in words.
-    """
-
-    value: float
-    stderr: float
-    growth: Tensor
-    scale: float
-    step_length: float
-    burn_in: int
-    cost: int
-    sentence: str
+SCALES = (1.0, 0.1)
 
 
 def twins(
@@ -62,55 +37,67 @@ def twins(
     *,
     steps: int = 30,
     directions: int = 3,
-    scale: float = 0.1,
+    scales: Sequence[float] = SCALES,
     burn_in: int | None = None,
+    influence: bool = True,
     seed: int = 0,
 ) -> Twins:
-    """The growth exponent of a run from where it stands; it is put back there, also after an exception.
+    """The growth exponents of a run from where it stands; it is put back there, also after an exception.
 
     Args:
-        run: the training step as a black box; it must replay (``run.check_replay()``).
+        run: the training step as a black box; it must replay (``run.check_replay()``). Its roles may name ``outputs`` to read
+            and ``players`` to move.
         steps: how many steps the twins make together.
         directions: random directions in the parameters that require gradients.
-        scale: length of the difference in step lengths; at least what rounding of the parameters allows.
+        scales: lengths of the difference in step lengths; at least what rounding of the parameters allows.
         burn_in: steps left out of the mean; a quarter where ``None``.
+        influence: with several players, move one at a time, too.
         seed: of the directions.
 
     Raises:
-        InputError: no trainable floating-point tensor in the state, or a run that the steps do not move at all and that
-            stands at zero.
+        InputError: not a Run, no trainable floating-point tensor in the state, a run that does not replay, or bad numbers.
         NonFiniteError: a run left the finite numbers; names the tensor.
 
-    Cost: ``steps (1 + directions) + 7`` steps; two of them check that the run replays.
+    Cost: ``steps (1 + directions |scales|) + 7`` steps, two of them for the check that the run replays; by player
+    ``steps (1 + directions |players|)`` more.
     """
+    if not isinstance(run, Run):
+        raise InputError(
+            f"twins take a Run, got a {type(run).__name__}; make one of a training step and what it changes: sx.Run(step, "
+            "{'net': net, 'opt': opt, ...}). For a method on a field there is twins_of_method."
+        )
     replay = run.check_replay()
     if not replay.value:
         raise InputError(f"twins need a step that can be replayed. {replay.sentence}")
-    start = run.snapshot()
+    with run.kept() as start:
 
-    def advance(snapshot: Snapshot) -> Snapshot:
-        run.restore(snapshot)
-        run.step()
-        return run.snapshot()
+        def advance(snapshot: Snapshot) -> Snapshot:
+            run.restore(snapshot)
+            run.step()
+            return run.snapshot()
 
-    try:
+        def outputs(snapshot: Snapshot) -> Floats:
+            if not run.roles.outputs:
+                return {}
+            run.restore(snapshot)
+            with frozen_randomness(seed), torch.no_grad():
+                return {name: make().detach().clone() for name, make in run.roles.outputs.items()}
+
         floats = start.floats()
         read = sorted(start.parameters() & set(floats)) or sorted(n for n in floats if not n.endswith(".grad"))
-        found = _exponent(
-            advance,
-            Snapshot.floats,
-            Snapshot.replaced,
-            start,
-            read,
-            steps=steps,
-            directions=directions,
-            scale=scale,
-            burn_in=burn_in,
-            seed=seed,
-        )
-        return dataclasses.replace(found, cost=found.cost + 2)
-    finally:
-        run.restore(start)
+        world = World(advance, Snapshot.floats, Snapshot.replaced, outputs, read)
+        found = _exponents(world, start, steps, directions, scales, burn_in, seed)
+        cost = found.cost + 2
+        names = run.roles.names
+        moved: tuple[Influence, ...] = ()
+        if influence and len(names) > 1:
+            groups = {player: start.paths_of(run.roles.named_tensors(player).values()) for player in names}
+            for player, paths in groups.items():
+                if not paths:
+                    raise InputError(f"player {player!r} moves tensors that the state of {run.name!r} does not list.")
+            moved = influences(world, start, groups, steps, directions, min(scales), seed)
+            cost += steps * (1 + directions * len(names)) + PROBED
+        return dataclasses.replace(found, cost=cost, influence=moved)
 
 
 def twins_of_method(
@@ -121,7 +108,7 @@ def twins_of_method(
     *,
     steps: int = 30,
     directions: int = 3,
-    scale: float = 0.1,
+    scales: Sequence[float] = SCALES,
     burn_in: int | None = None,
     seed: int = 0,
 ) -> Twins:
@@ -130,9 +117,9 @@ def twins_of_method(
     Args:
         method, field: what runs.
         x, states: where it starts; where the field stands, with fresh states, if ``None``.
-        steps, directions, scale, burn_in, seed: as for :func:`twins`.
+        steps, directions, scales, burn_in, seed: as for :func:`twins`.
 
-    Cost: ``(steps (1 + directions) + 5)`` periods of the method.
+    Cost: ``steps (1 + directions |scales|) + 5`` periods of the method.
     """
     here, fresh = method.init(field)
     start = (here if x is None else x.detach(), fresh if states is None else states)
@@ -140,124 +127,68 @@ def twins_of_method(
     def advance(at: tuple[Tensor, States]) -> tuple[Tensor, States]:
         return method.step(field, *at)
 
-    return _exponent(
-        advance,
-        _floats,
-        _replaced,
-        start,
-        ["x"],
-        steps=steps,
-        directions=directions,
-        scale=scale,
-        burn_in=burn_in,
-        seed=seed,
+    world = World(advance, _floats, _replaced, lambda at: {}, ["x"])
+    return _exponents(world, start, steps, directions, scales, burn_in, seed)
+
+
+def _exponents(
+    world: World[S], start: S, steps: int, directions: int, scales: Sequence[float], burn_in: int | None, seed: int
+) -> Twins:
+    dropped = steps // 4 if burn_in is None else burn_in
+    if not (steps > dropped >= 0 and directions >= 1 and scales and min(scales) > 0):
+        raise InputError(
+            f"twins need steps > burn_in >= 0, directions >= 1 and positive scales, got steps={steps}, burn_in={dropped}, "
+            f"directions={directions}, scales={tuple(scales)}."
+        )
+    read = world.read
+    if not read:
+        raise InputError("the state of the run holds no floating-point tensor; list the modules that it trains.")
+    length = world.step_lengths(start, {"": read})[""]
+    generator = torch.Generator().manual_seed(seed)
+    base = world.floats(start)
+
+    def size(scale: float, step: float, floats: Floats) -> float:
+        # A run whose steps grow takes the difference along, or it would drown in rounding.
+        return max(scale * length, scale * step, rounding(floats, read))
+
+    pairs = {
+        scale: [Pair(world, base, size(scale, 0.0, base), generator) for _ in range(directions)] for scale in scales
+    }
+    here, made = start, world.outputs(start)
+    for _ in range(steps):
+        there = world.advance(here)
+        floats, reached = world.floats(here), world.floats(there)
+        check_finite(reached)
+        step = norm({name: reached[name] - floats[name] for name in read})
+        made_next = world.outputs(there)
+        for scale, beside in pairs.items():
+            for pair in beside:
+                pair.follow(here, there, (made, made_next), size(scale, step, reached))
+        here, made = there, made_next
+    readings = tuple(
+        _reading(name, scale, torch.tensor([pair.growth[name] for pair in beside], dtype=torch.float64), dropped)
+        for name in pairs[scales[0]][0].growth
+        for scale, beside in pairs.items()
+    )
+    main = min((r for r in readings if r.name == "parameters"), key=lambda r: r.scale)
+    first = size(main.scale, 0.0, base)
+    cost = steps * (1 + directions * len(scales)) + PROBED
+    return Twins(
+        main.value,
+        main.stderr,
+        main.growth,
+        first,
+        length,
+        dropped,
+        cost,
+        readings,
     )
 
 
-def _exponent(
-    advance: Callable[[S], S],
-    floats: Callable[[S], Floats],
-    replaced: Callable[[S, Mapping[str, Tensor]], S],
-    start: S,
-    read: list[str],
-    *,
-    steps: int,
-    directions: int,
-    scale: float,
-    burn_in: int | None,
-    seed: int,
-) -> Twins:
-    dropped = steps // 4 if burn_in is None else burn_in
-    if not (steps > dropped >= 0 and directions >= 1 and scale > 0):
-        raise InputError(
-            f"twins need steps > burn_in >= 0, directions >= 1 and scale > 0, got steps={steps}, burn_in={dropped}, "
-            f"directions={directions}, scale={scale}."
-        )
-    if not read:
-        raise InputError("the state of the run holds no floating-point tensor; list the modules that it trains.")
-    length = _step_length(advance, floats, start, read)
-    size = first = max(scale * length, _rounding(floats(start), read))
-    generator = torch.Generator().manual_seed(seed)
-    apart = [_drawn(floats(start), read, size, generator) for _ in range(directions)]
-    growth = torch.zeros(directions, steps, dtype=torch.float64)
-    here = start
-    for t in range(steps):
-        there = advance(here)
-        base, reached = floats(here), floats(there)
-        _check_finite(reached)
-        # A run whose steps grow takes the difference along, or it would drown in rounding.
-        size = max(scale * length, scale * _norm(_moved(base, reached, read), read), _rounding(reached, read))
-        for k, d in enumerate(apart):
-            moved = floats(advance(replaced(here, _beside(base, d, read))))
-            _check_finite(moved)
-            d_next = {name: moved[name] - reached[name] for name in reached if name in moved}
-            norm = _norm(d_next, read)
-            growth[k, t] = torch.tensor(norm / _norm(d, read)).log() if norm > 0 else -torch.inf
-            # Twins that became equal are told by -inf and start again in a new direction.
-            apart[k] = (
-                {name: difference * (size / norm) for name, difference in d_next.items()}
-                if norm > 0
-                else _drawn(reached, read, size, generator)
-            )
-        here = there
-    s = (torch.arange(steps - dropped, dtype=torch.float64) + 0.5) / (steps - dropped)
-    weights = torch.exp(-1 / (s * (1 - s)))
-    means = growth[:, dropped:] @ (weights / weights.sum())
-    value = float(means.mean())
-    stderr = float(means.std() / directions**0.5) if directions > 1 else float("nan")
-    cost = steps * (1 + directions) + PROBED
-    return Twins(value, stderr, growth, first, length, dropped, cost, _sentence(value, stderr, steps - dropped, first))
-
-
-def _step_length(advance: Callable[[S], S], floats: Callable[[S], Floats], start: S, read: list[str]) -> float:
-    """The median length of the next steps in the parameters; a millionth of the parameters where they stand still."""
-    here, lengths = start, []
-    for _ in range(PROBED):
-        there = advance(here)
-        before, after = floats(here), floats(there)
-        _check_finite(after)
-        lengths.append(_norm(_moved(before, after, read), read))
-        here = there
-    median = float(torch.tensor(lengths, dtype=torch.float64).median())
-    return median if median > 0 else 1e-6 * (1 + _norm(floats(start), read))
-
-
-def _moved(before: Floats, after: Floats, read: list[str]) -> Floats:
-    return {name: after[name] - before[name] for name in read}
-
-
-def _rounding(floats: Floats, read: list[str]) -> float:
-    """A length below which a difference is mostly rounding."""
-    eps = max(torch.finfo(floats[name].dtype).eps for name in read)
-    return 100 * eps * _norm(floats, read)
-
-
-def _drawn(floats: Floats, read: list[str], size: float, generator: torch.Generator) -> Floats:
-    d = {n: torch.randn(floats[n].shape, generator=generator, dtype=torch.float64).to(floats[n]) for n in read}
-    factor = size / _norm(d, read)
-    return {name: part * factor for name, part in d.items()}
-
-
-def _beside(base: Floats, d: Floats, read: list[str]) -> Floats:
-    """``base + d``; second moments and variances, known by their names, stay non-negative."""
-    moved = {}
-    for name, difference in d.items():
-        value = base[name] + difference
-        moved[name] = value.clamp_min(0) if name not in read and name.endswith(SQUARES) else value
-    return moved
-
-
-def _norm(d: Floats, read: list[str]) -> float:
-    squares: list[float] = [float(d[name].double().square().sum()) for name in read]
-    return float(torch.tensor(squares, dtype=torch.float64).sum().sqrt())
-
-
-def _check_finite(floats: Floats) -> None:
-    for name, tensor in floats.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise NonFiniteError(
-                f"{name!r} became non-finite while the twins ran; measure from an earlier checkpoint, or over fewer steps."
-            )
+def _reading(name: str, scale: float, growth: Tensor, dropped: int) -> Reading:
+    means = weighted_means(growth[:, dropped:])
+    stderr = float(means.std() / len(means) ** 0.5) if len(means) > 1 else float("nan")
+    return Reading(name or "parameters", scale, float(means.mean()), stderr, growth)
 
 
 def _floats(at: tuple[Tensor, States]) -> Floats:
@@ -277,17 +208,3 @@ def _replaced(at: tuple[Tensor, States], tensors: Mapping[str, Tensor]) -> tuple
         player: {name: tensors.get(f"{player}.state.{name}", value) for name, value in state.items()}
         for player, state in states.items()
     }
-
-
-def _sentence(value: float, stderr: float, steps: int, size: float) -> str:
-    error = f" +- {stderr:.2g}" if stderr == stderr else ""
-    what = (
-        "grows: the run depends on where it started"
-        if value > 2 * (stderr if stderr == stderr else 0)
-        else "shrinks: the run is drawn to one path"
-        if value < -2 * (stderr if stderr == stderr else 0)
-        else "neither grows nor shrinks beyond the error"
-    )
-    if abs(value) * steps < 1:
-        what = f"hardly changes within {steps} steps (neutral)"
-    return f"A difference of length {size:.2g} {what}: {value:+.4g}{error} a step."
