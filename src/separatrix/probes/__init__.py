@@ -11,6 +11,7 @@ from separatrix.probes.forecast import Forecast, forecast
 from separatrix.probes.horizon import Horizon, horizon
 from separatrix.probes.interplay import Interplay, interplay
 from separatrix.probes.leading import Leading, leading
+from separatrix.probes.parting import Influence, Reading, Twins
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.probes.reduced import Reduced, reduce
 from separatrix.probes.setting import Setting, settle
@@ -18,7 +19,7 @@ from separatrix.probes.sharpness import Sharpness, sharpness
 from separatrix.probes.signature import Signature, signature
 from separatrix.probes.spectrum import Spectrum, spectrum
 from separatrix.probes.stability import Outlook, outlook, outlooks
-from separatrix.probes.twins import Twins, twins, twins_of_method
+from separatrix.probes.twins import twins, twins_of_method
 
 __all__ = [
     "BestResponse",

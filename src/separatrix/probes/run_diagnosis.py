@@ -12,8 +12,9 @@ import torch
 
 from separatrix.dynamics import Run
 from separatrix.errors import ComputationError, InputError
+from separatrix.probes.parting import Twins
 from separatrix.probes.record import Diagnosis, Finding
-from separatrix.probes.twins import Twins, twins
+from separatrix.probes.twins import twins
 
 
 def diagnose_run(
