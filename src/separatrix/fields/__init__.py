@@ -8,12 +8,16 @@ cheap, checked products.
 from separatrix.fields.field import Field, FunctionField
 from separatrix.fields.game import Game, Loss
 from separatrix.fields.game_field import GameField
+from separatrix.fields.gan_losses import GAN_LOSSES, AdversarialLosses, gan_losses
+from separatrix.fields.gradient_penalties import r1, r2, slope_penalty, squared_slopes, watched
 from separatrix.fields.jacobian import Jacobian
 from separatrix.fields.normal_form import NormalForm, hedge, projected_gradient, replicator, softmax_gradient
 from separatrix.fields.space import Space
 from separatrix.fields.support import freeze_spectral_norm
 
 __all__ = [
+    "GAN_LOSSES",
+    "AdversarialLosses",
     "Field",
     "FunctionField",
     "Game",
@@ -23,8 +27,14 @@ __all__ = [
     "NormalForm",
     "Space",
     "freeze_spectral_norm",
+    "gan_losses",
     "hedge",
     "projected_gradient",
+    "r1",
+    "r2",
     "replicator",
+    "slope_penalty",
     "softmax_gradient",
+    "squared_slopes",
+    "watched",
 ]

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from separatrix.dynamics import Adam, Alternating, Fact, Method, Problem
 from separatrix.errors import InputError
 from separatrix.fields import Game
+from separatrix.fields.gan_losses import gan_losses
+from separatrix.fields.gradient_penalties import slope_penalty, watched
 from separatrix.fields.surroundings import default_dtype, frozen_randomness
 from separatrix.zoo.digits_data import SIDE, digits, minibatches
 from separatrix.zoo.digits_score import BETTER, score_images
@@ -56,18 +57,13 @@ def digits_gan(
 
     def losses(models: Mapping[str, Any], real: Tensor) -> dict[str, dict[str, Tensor]]:
         generator, discriminator = models["G"], models["D"]
-        if r1 > 0:
-            # A view, since torch's count of floating-point operations refuses a module whose input is a leaf.
-            real = real.detach().requires_grad_().view_as(real)
+        real = watched(real) if r1 > 0 else real
         fake = generator(torch.randn(len(real), LATENT, device=real.device))
         on_real, on_fake = discriminator(real), discriminator(fake)
-        terms = {
-            "G": {"adv": softplus(-on_fake).mean()},
-            "D": {"adv": softplus(-on_real).mean() + softplus(on_fake).mean()},
-        }
+        adversarial = gan_losses(on_real, on_fake)
+        terms = {"G": {"adv": adversarial.generator}, "D": {"adv": adversarial.discriminator}}
         if r1 > 0:
-            (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
-            terms["D"]["r1"] = r1 / 2 * slope.square().sum(dim=1).mean()
+            terms["D"]["r1"] = slope_penalty(on_real, real, r1)
         return terms
 
     def stream(seed: int) -> Iterator[Tensor]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from separatrix.dynamics import Fact, Method, Problem, RMSprop, Simultaneous
 from separatrix.fields import Game
+from separatrix.fields.gan_losses import gan_losses
 from separatrix.fields.surroundings import default_dtype, frozen_randomness
 
 LATENT, MODES, SPREAD = 16, 8, 0.01
@@ -43,7 +43,8 @@ def eight_gaussians(*, seed: int = 0, smooth: bool = False, lr: float = 1e-4) ->
     def losses(models: Mapping[str, Any], real: Tensor) -> dict[str, Tensor]:
         fake = models["G"](torch.randn(len(real), LATENT, device=real.device))
         on_real, on_fake = models["D"](real), models["D"](fake)
-        return {"G": softplus(-on_fake).mean(), "D": softplus(-on_real).mean() + softplus(on_fake).mean()}
+        adversarial = gan_losses(on_real, on_fake)
+        return {"G": adversarial.generator, "D": adversarial.discriminator}
 
     def stream(seed: int) -> Iterator[Tensor]:
         generator = torch.Generator().manual_seed(seed)
