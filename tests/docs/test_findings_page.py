@@ -27,3 +27,5 @@ def test_thresholds_are_those_of_the_code() -> None:
     assert f"{judge.BEYOND_LIMIT:g} times the limit" in PAGE
     assert f"a gain of {judge.BEST_RESPONSE_SHARE:g} of the player's loss" in PAGE
     assert f"an unexplained share of {THRESHOLD:g} after one step" in PAGE
+    assert f"observed over forecast growth between {judge.CONFIRMED:g} and {1 / judge.CONFIRMED:g}" in PAGE
+    assert f"a largest safe step of 1/{judge.BEYOND_LIMIT:g} of the present one" in PAGE

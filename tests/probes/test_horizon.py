@@ -53,6 +53,14 @@ def test_the_horizon_shrinks_with_the_step_and_near_an_equilibrium_there_is_no_e
     assert horizon(a_curved_setting(0.0)).curve[0] == (1, 0.0)
 
 
+@pytest.mark.parametrize("lr", [1e-3, 1e-5, 1e-6])
+def test_rounding_of_tiny_steps_in_float32_is_not_taken_for_nonlinearity(lr: float) -> None:
+    matrix = random_matrix(200, 1).float()
+    x = torch.randn(200, generator=torch.Generator().manual_seed(2))
+    field = FunctionField(lambda z: matrix @ z, x)
+    assert horizon(settle(field, sx.Method(SGD(lr))), most=8).reached
+
+
 def test_a_drifting_second_moment_ends_it_on_a_linear_field_too() -> None:
     """A constant field: ``J`` explains all, while the root of RMSprop's average falls towards its gradient."""
     base = RMSprop(0.1, alpha=0.9, eps=0.0)

@@ -228,7 +228,7 @@ def test_a_better_alternative_is_named_and_a_worse_one_is_not() -> None:
 
 def test_what_limits_is_told_by_the_multiplier_that_leaves() -> None:
     assert row(1.0, limiting=np.exp(0.3j)).limited_by == "a rotation of 0.3 rad per step"
-    assert row(1.0, limiting=1.1).limited_by == "a mode that grows"
+    assert row(1.0, limiting=1.1).limited_by == "a mode that grows without turning"
     assert row(1.0, limiting=-1.1).limited_by == "overshooting of a stiff mode"
     assert row(0.0, limiting=np.exp(0.3j)).limited_by == "a rotation that grows at every step size"
     assert row(1.0, limiting=None).limited_by == "no limit found"

@@ -105,7 +105,8 @@ def conclude(book: Notebook, name: str) -> Diagnosis:
         severity = "note"
         verdict = next(f.sentence for f in ranked if f.code == "not-measured")
     else:
-        verdict = f"Nothing looks wrong in what was measured. {book.sections['signature']['sentence']}"
+        doubtful = next((f.sentence for f in ranked if f.code == "unconfirmed-rotation"), None)
+        verdict = f"Nothing looks wrong in what was measured. {doubtful or book.sections['signature']['sentence']}"
     sections = {key: finite(value) for key, value in book.sections.items() if value is not None}
     return Diagnosis(name, verdict, severity, tuple(ranked), sections, tuple(book.notes))
 

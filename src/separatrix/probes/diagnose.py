@@ -16,18 +16,18 @@ from separatrix.probes import findings as judge
 from separatrix.probes.best_response import BestResponse, best_response
 from separatrix.probes.description import conclude, describe
 from separatrix.probes.eigenplane import eigenplane
-from separatrix.probes.forecast import forecast, forecast_section
+from separatrix.probes.forecast import Forecast, forecast, forecast_section
 from separatrix.probes.horizon import horizon
 from separatrix.probes.interplay import interplay
-from separatrix.probes.leading import leading
+from separatrix.probes.leading import Leading, leading
 from separatrix.probes.notebook import Notebook
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.probes.reduced import reduce
 from separatrix.probes.run_diagnosis import diagnose_run
 from separatrix.probes.setting import Setting, settle
 from separatrix.probes.sharpness import sharpness, sharpness_section
-from separatrix.probes.signature import signature, signature_section, signature_sentence
-from separatrix.probes.stability import outlooks, stability_section
+from separatrix.probes.signature import Signature, signature, signature_section, signature_sentence
+from separatrix.probes.stability import Outlook, outlooks, stability_section
 from separatrix.probes.verdict import verdict_section
 
 
@@ -140,35 +140,16 @@ def _measure_spectrum(
     if modes is None:
         return
     space = setting.field.space
-    measured = None
+    measured, small, tried = None, None, None
+    table: list[Outlook] = []
     if setting.frozen is not None and setting.method is not None:
         scheme, frozen = setting.method.scheme, setting.frozen
         small = book.take("stability", lambda: reduce(setting.operator, space, modes))
         if small is not None:
-            gradients = setting.method.gradients(setting.field)
-            rows = outlooks(small, frozen, scheme, setting.seen, gradients)
-            book.sections["stability"] = stability_section(rows, small)
+            table = outlooks(small, frozen, scheme, setting.seen, setting.method.gradients(setting.field))
+            book.sections["stability"] = stability_section(table, small)
         measured = book.take("signature", lambda: signature(setting, modes, small, seed=seed))
-        curved = book.take("sharpness", lambda: sharpness(setting, modes, seed=seed))
-        over: list[Finding] = []
-        if curved is not None:
-            book.sections["sharpness"] = sharpness_section(curved)
-            over = judge.limit_findings(curved, remaining)
-        if small is not None and not over:
-            over = judge.overshoot_findings(rows[0], remaining)
-        book.findings += over
     book.sections["spectrum"] = verdict_section(modes, setting, measured)
-    if measured is not None:
-        rotation = judge.rotation_findings(measured, remaining)
-        book.findings += rotation + judge.growth_findings(measured, remaining)
-        sentence = signature_sentence(measured, remaining)
-        book.sections["signature"] = signature_section(measured, setting, sentence, remaining)
-    if len(space.players) > 1 and not space.shared:
-        acting = book.take("interplay", lambda: interplay(setting.operator, space, seed=seed))
-        book.sections["interplay"] = None if acting is None else acting.section()
-    else:
-        why = "one player acts on nobody" if len(space.players) == 1 else "players share parameters"
-        book.notes.append(f"interplay: {why}.")
     if setting.method is not None:
         trust = book.take("horizon", lambda: horizon(setting))
         if trust is not None:
@@ -176,11 +157,48 @@ def _measure_spectrum(
             book.findings += judge.horizon_findings(trust)
             if measured is not None:
                 steps, signed = max(trust.steps, 1), measured
-                tried = book.take("forecast", lambda: forecast(setting, signed, steps=steps))
+                turning = judge.turning(signed, remaining)[:2]
+                tried = book.take("forecast", lambda: forecast(setting, signed, steps=steps, also=turning))
                 book.sections["forecast"] = None if tried is None else forecast_section(tried)
+    if measured is not None:
+        sentence = signature_sentence(measured, remaining)
+        book.sections["signature"] = signature_section(measured, setting, sentence, remaining)
+        book.findings += judge.growth_findings(measured, remaining)
+    _judge_step(book, setting, modes, measured, table, tried, remaining, seed)
+    if len(space.players) > 1 and not space.shared:
+        acting = book.take("interplay", lambda: interplay(setting.operator, space, seed=seed))
+        book.sections["interplay"] = None if acting is None else acting.section()
+    else:
+        why = "one player acts on nobody" if len(space.players) == 1 else "players share parameters"
+        book.notes.append(f"interplay: {why}.")
     if space.n > 1:
         plane = book.take("slice", lambda: eigenplane(setting, modes, path=path))
         book.sections["slice"] = None if plane is None else plane.section()
+
+
+def _judge_step(
+    book: Notebook,
+    setting: Setting,
+    modes: Leading,
+    measured: Signature | None,
+    table: list[Outlook],
+    tried: list[Forecast] | None,
+    remaining: int,
+    seed: int,
+) -> None:
+    """The step and the rotations, with one voice: what grows most at the present step decides which is to blame."""
+    curved = None
+    if setting.frozen is not None and setting.method is not None:
+        curved = book.take("sharpness", lambda: sharpness(setting, modes, seed=seed))
+    turns = [] if measured is None else judge.rotation_findings(measured, remaining, tried=tried, rows=table)
+    over: list[Finding] = []
+    if curved is not None:
+        book.sections["sharpness"] = sharpness_section(curved)
+        over = judge.limit_findings(curved, turns=bool(turns))
+    overshoot = judge.overshoot_findings(table, remaining) if table else []
+    book.findings += over or overshoot
+    if not overshoot:
+        book.findings += turns
 
 
 def _measure_best_response(

@@ -7,10 +7,12 @@ and to the residuals. A healthy classifier and a well-regularised GAN raise none
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import exp, isfinite, log, pi
 
+from separatrix.probes.forecast import Forecast
 from separatrix.probes.horizon import THRESHOLD, Horizon
-from separatrix.probes.numbers import number, times
+from separatrix.probes.numbers import growth_percent, number
 from separatrix.probes.record import Finding
 from separatrix.probes.sharpness import Sharpness
 from separatrix.probes.signature import Signature
@@ -18,51 +20,134 @@ from separatrix.probes.stability import Outlook
 
 # Step times curvature over the base's limit, above which it is more than hovering at the edge.
 BEYOND_LIMIT = 1.5
+# Observed over forecast growth of a rotation, within which (and its inverse) the real method confirms it.
+CONFIRMED = 0.5
 # What a player may still gain by its own steps, as a share of its loss and the gain together.
 BEST_RESPONSE_SHARE = 0.15
 
 
-def rotation_findings(found: Signature, remaining: int) -> list[Finding]:
-    """Modes that turn at least as fast as they grow, by less than a quarter turn a step, and grow.
+def turning(found: Signature, remaining: int) -> list[int]:
+    """Modes that turn at least as fast as they grow, by less than a quarter turn a step, and grow; the fastest first.
 
     A mode that turns by more overshoots: that is the step's doing, see :func:`overshoot_findings`.
     """
-    turning = []
+    kept = []
     for i, m in enumerate(found.multipliers.tolist()):
-        angle, growth, residual = abs(found.multipliers[i].angle().item()), abs(m), float(found.residuals[i])
-        if m.imag > 0 and m.real > 0 and found.grows(i) and angle > 5 * residual and angle >= log(growth):
-            turning.append((growth, angle, residual))
-    if not turning:
+        angle, growth = abs(found.multipliers[i].angle().item()), abs(m)
+        if not (m.imag > 0 and m.real > 0 and found.grows(i) and remaining * log(growth) >= 1):
+            continue
+        if angle > 5 * float(found.residuals[i]) and angle >= log(growth):
+            kept.append(i)
+    return sorted(kept, key=lambda i: -found.growth(i))
+
+
+def rotation_findings(
+    found: Signature, remaining: int, *, tried: Sequence[Forecast] | None = None, rows: Sequence[Outlook] = ()
+) -> list[Finding]:
+    """Modes of :func:`turning`: a warning where the real method grows along one as forecast, a note where it does not.
+
+    Args:
+        found: the signature.
+        remaining: steps to go.
+        tried: the forecasts made on the real method, these modes among them; ``None`` where none were made.
+        rows: the stability table, for the remedy; the running method first.
+    """
+    modes = turning(found, remaining)
+    if not modes:
         return []
-    growth, angle, residual = max(turning)
-    period = 2 * pi / angle
-    change = remaining * log(growth)
-    if change < 1:
-        return []
+    seen = {row.index: row for row in tried or () if row.steps}
+    confirmed = [i for i in modes if i in seen and CONFIRMED <= _agreement(seen[i]) <= 1 / CONFIRMED]
+    failed = [i for i in modes if i in seen and i not in confirmed]
+    if not confirmed and failed:
+        return [_unconfirmed(found, failed[0], seen[failed[0]])]
+    top = (confirmed or modes)[0]
+    growth = found.growth(top)
+    how = "it was not tried on the real method"
+    if top in seen:
+        how = f"tried on the real method, it grew by {_rate(seen[top]):.2%}"
     return [
         Finding(
             "undamped-rotation",
             "warning",
             "Undamped rotation",
-            f"A mode turns once in {period:.0f} steps and grows by {growth - 1:.2%} per step (|m| = {growth:.4f}, residual "
-            f"{number(residual, 1)}): such a swing would grow {_times(change)} within {remaining} steps if the field stayed as it is. The players chase each other.",
+            f"A mode turns once in {_period(found, top):.0f} steps and grows by {growth - 1:.2%} per step (|m| = {growth:.4f}, residual "
+            f"{number(float(found.residuals[top]), 1)}; {how}): while the field stays as it is, the swing doubles every "
+            f"{_doubling(growth)}. The players chase each other.",
             growth,
             1.0,
             "multiplier of the linear map of one period; neutral while T |log |m|| < 1 [mescheder2018, sec. 2]",
-            "Damp it: a gradient penalty on the real data for the critic (R1, gamma about 1), or consensus. Less momentum "
-            "(beta1 = 0) and smaller steps slow the growth; extragradient damps it where the stability table allows its step.",
+            f"Damp it: {PENALTY}, or consensus. {damping(rows)}".rstrip(),
         )
     ]
 
 
-def limit_findings(rows: Sequence[Sharpness], remaining: int) -> list[Finding]:
-    """A player, or all together, well beyond the limit of its base."""
+PENALTY = "a gradient penalty on the real data for the critic (R1, gamma about 1, or more of it if there is one)"
+
+
+def damping(rows: Sequence[Outlook]) -> str:
+    """What the stability table offers against growth at the present step: read off, not recommended from memory."""
+    if not rows:
+        return ""
+    own = rows[0].safe_step
+    lower = f" Learning rates at {own:.2g} of their values would do, too." if 0 < own < 1 else ""
+    calm = [r for r in rows[1:] if r.growth <= 1 and r.safe_step >= 1]
+    if not calm:
+        return (
+            "No scheme or momentum of the stability table keeps the measured modes bounded at the present step." + lower
+        )
+    best = min(calm, key=lambda r: r.growth_per_gradient)
+    reach = f", and up to {best.safe_step:.2g} times it" if isfinite(best.safe_step) else ""
+    return f"Of the stability table, {best.method} keeps the measured modes bounded at the present step{reach}." + lower
+
+
+def _unconfirmed(found: Signature, i: int, row: Forecast) -> Finding:
+    growth = found.growth(i)
+    return Finding(
+        "unconfirmed-rotation",
+        "note",
+        "A rotation whose growth the method does not show",
+        f"The Jacobian has a mode that turns once in {_period(found, i):.0f} steps and grows by {growth - 1:.2%} per step (|m| = "
+        f"{growth:.4f}, residual {number(float(found.residuals[i]), 1)}), but the real method, set off along it by "
+        f"{'one step length' if row.scale == 1 else f'{row.scale:g} step lengths'}, changed it by {_rate(row):+.2%} per step: the growth that was forecast is off by more than a factor of two.",
+        _agreement(row),
+        CONFIRMED,
+        "forecast against fact over the trust horizon, docs/findings.md",
+        "None yet: measure again later in the run, or measure the smooth twin of the network.",
+    )
+
+
+def _agreement(row: Forecast) -> float:
+    """Observed over forecast growth."""
+    return row.observed.real / row.predicted.real
+
+
+def _rate(row: Forecast) -> float:
+    return exp(row.observed.real / row.steps) - 1
+
+
+def _period(found: Signature, i: int) -> float:
+    return 2 * pi / abs(float(found.multipliers[i].angle()))
+
+
+def _doubling(growth: float) -> str:
+    steps = log(2) / log(growth)
+    return "step or faster" if steps < 1 else f"{steps:.0f} steps" if steps >= 1.5 else "step or two"
+
+
+def limit_findings(rows: Sequence[Sharpness], *, turns: bool = False) -> list[Finding]:
+    """A player, or all together, well beyond the limit of its base.
+
+    Args:
+        rows: of :func:`separatrix.probes.sharpness`.
+        turns: a rotation grows as well, which more momentum would feed.
+    """
     over = [r for r in rows if r.ratio is not None and r.ratio > BEYOND_LIMIT and r.converged]
     if not over:
         return []
     worst = max(over, key=lambda r: r.ratio or 0.0)
     assert worst.ratio is not None
     who = "All players together" if worst.name == "joint" else f"Player {worst.name}"
+    momentum = "" if turns else "; more momentum raises the limit of Adam's averaged kind"
     return [
         Finding(
             "step-beyond-limit",
@@ -74,17 +159,24 @@ def limit_findings(rows: Sequence[Sharpness], remaining: int) -> list[Finding]:
             BEYOND_LIMIT,
             "limit of the base on a quadratic; hovering near 1 is normal [cohen2022]",
             f"Lower the learning rate of {worst.name if worst.name != 'joint' else 'the sharpest player'} to about "
-            f"{1 / worst.ratio:.2g} of its value, or warm it up; more momentum raises Adam's limit.",
+            f"{1 / worst.ratio:.2g} of its value, or warm it up{momentum}.",
         )
     ]
 
 
-def overshoot_findings(own: Outlook, remaining: int) -> list[Finding]:
+def overshoot_findings(rows: Sequence[Outlook], remaining: int) -> list[Finding]:
     """The running method's step lies well beyond the range in which its measured modes stay bounded.
 
     Sharpness cannot see this where the players' coupling sets the limit, as in a bilinear game. Where no step is safe
-    (``safe_step`` 0), the step is not to blame.
+    (``safe_step`` 0), or what grows most is a slow rotation (:func:`rotation_findings`), the step is not to blame.
+
+    Args:
+        rows: the stability table, the running method first.
+        remaining: steps to go.
     """
+    own = rows[0]
+    if own.turns_slowly:
+        return []
     beyond = 1 / own.safe_step if own.safe_step > 0 else 0.0
     if beyond <= BEYOND_LIMIT or remaining * log(max(own.growth, 1.0)) < 1:
         return []
@@ -94,11 +186,11 @@ def overshoot_findings(own: Outlook, remaining: int) -> list[Finding]:
             "warning",
             "The step is too large for the method",
             f"The running method ({own.method}) keeps its measured modes bounded up to {own.safe_step:.2g} of the present step; at the "
-            f"present one a mode is multiplied by {number(own.growth)} per step. What sets the limit: {own.limited_by}.",
+            f"present one a mode changes by {growth_percent(own.growth)} per step: {own.at_present}. What sets the limit: {own.limited_by}.",
             beyond,
             BEYOND_LIMIT,
             "largest safe step over the resolved modes; hovering near 1 is normal [cohen2022]",
-            f"Lower all learning rates to about {own.safe_step:.2g} of their values.",
+            f"Lower all learning rates to about {own.safe_step:.2g} of their values. {damping([replace(own, safe_step=0.0), *rows[1:]])}",
         )
     ]
 
@@ -190,6 +282,7 @@ def best_response_findings(rows: Sequence[dict[str, object]], losses: dict[str, 
     if not shares:
         return []
     share, gain, player, row = min(shares)
+    lagging = max(shares)[2]
     if share < BEST_RESPONSE_SHARE:
         return []
     held = row["gain_held_out"]
@@ -199,15 +292,12 @@ def best_response_findings(rows: Sequence[dict[str, object]], losses: dict[str, 
             "far-from-best-response",
             "warning",
             "Every player could still gain much alone",
-            f"{player}, which gains least, still lowers its loss by {number(gain)}{beside} in {row['steps']} own steps with the others "
-            f"frozen ({share:.0%} of its loss): the players are far from an equilibrium and keep moving the target.",
+            f"{player}, which gains least for the size of its loss, still lowers it by {number(gain)}{beside} in {row['steps']} own "
+            f"steps with the others frozen ({share:.0%} of loss and gain): the players are far from an equilibrium and keep moving "
+            "the target.",
             share,
             BEST_RESPONSE_SHARE,
             "k-step best response, sum over players is a duality gap [grnarova2019]",
-            "Give the lagging player more steps or a larger rate, or regularise the critic (R1); measure again.",
+            f"Give {lagging}, which could gain most, more steps or a larger rate, or regularise the critic (R1); measure again.",
         )
     ]
-
-
-def _times(change: float) -> str:
-    return f"{times(exp(change))} times" if change < 12 else "without bound"

@@ -3,12 +3,14 @@
 Two copies of the running method start at the point and a little beside it. The difference is read along the left vector
 ``y`` of a multiplier ``m``: in the linear picture the amplitude ``y . d`` becomes ``m^T`` times itself after T steps,
 whatever the other modes do. Compared are the complex logarithms, growth and angle together. Skill is one minus the error
-over that of the forecast "nothing changes": 1 is perfect, 0 is useless.
+over that of the forecast "nothing changes": 1 is perfect, 0 is useless. Growth and angle have a skill each, too: a mode
+that turns fast has a large angle, and getting that right says nothing about its growth.
 """
 
 from __future__ import annotations
 
 import cmath
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import exp, pi
@@ -36,7 +38,9 @@ class Forecast:
         scale: length of the difference at the start, in step lengths.
         predicted: ``T log m``, the angle not wrapped.
         observed: ``log (a_T / a_0)``, the angle continued step by step.
-        skill: ``1 - |observed - predicted| / |observed|``.
+        skill: ``1 - |observed - predicted| / |observed|``; ``growth_skill`` and ``angle_skill`` are those of the real and
+            the imaginary part alone.
+        index: which of the signature's multipliers it is.
     """
 
     multiplier: complex
@@ -44,6 +48,7 @@ class Forecast:
     scale: float
     predicted: complex
     observed: complex
+    index: int = 0
 
     @property
     def error(self) -> float:
@@ -52,13 +57,34 @@ class Forecast:
 
     @property
     def skill(self) -> float:
-        gap = abs(self.observed - self.predicted)
-        if gap <= 1e-9:
-            return 1.0
-        return 1 - gap / abs(self.observed) if self.observed else 0.0
+        return _skill(self.predicted, self.observed)
+
+    @property
+    def growth_skill(self) -> float:
+        return _skill(self.predicted.real, self.observed.real)
+
+    @property
+    def angle_skill(self) -> float | None:
+        """``None`` for a mode that does not turn."""
+        return _skill(self.predicted.imag, self.observed.imag) if self.predicted.imag else None
 
 
-def forecast(setting: Setting, found: Signature, *, steps: int, scale: float = 1.0, most: int = 4) -> list[Forecast]:
+def _skill(predicted: complex, observed: complex) -> float:
+    gap = abs(observed - predicted)
+    if gap <= 1e-9:
+        return 1.0
+    return 1 - gap / abs(observed) if observed else 0.0
+
+
+def forecast(
+    setting: Setting,
+    found: Signature,
+    *,
+    steps: int,
+    scale: float = 1.0,
+    most: int = 4,
+    also: Sequence[int] = (),
+) -> list[Forecast]:
     """Try the slowest-fading modes on the real method.
 
     Args:
@@ -68,6 +94,7 @@ def forecast(setting: Setting, found: Signature, *, steps: int, scale: float = 1
         scale: length of the difference, in lengths of the method's first step; 1 is the scale that training itself
             moves at, small values (1e-3) are the derivative. Where the method stands still, in units of the metric.
         most: how many modes, largest multipliers first.
+        also: indices of further modes to try, such as those that a finding speaks of.
 
     Returns:
         One row a mode; none for modes that live in the momenta alone or fade into rounding in one step.
@@ -81,7 +108,8 @@ def forecast(setting: Setting, found: Signature, *, steps: int, scale: float = 1
     length = float((base[1] - base[0]).norm()) or 1.0
     rounding = torch.finfo(setting.x.dtype).eps * max(float(z.norm()) for z in base)
     rows = []
-    for i in found.leading(most):
+    leading = found.leading(most)
+    for i in [*leading, *(i for i in also if i not in leading)]:
         m, y = complex(found.multipliers[i]), _turned(found.vectors[i], setting.field.space.n)
         direction = y[: setting.field.space.n].real
         if not float(direction.norm()) > BLIND * float(y.norm()):
@@ -95,7 +123,7 @@ def forecast(setting: Setting, found: Signature, *, steps: int, scale: float = 1
             continue
         expected, made = cmath.log(m), len(read) - 1
         observed = sum((_log_near(b / a, expected) for a, b in pairwise(read)), 0j)
-        rows.append(Forecast(m, made, scale, made * expected, observed))
+        rows.append(Forecast(m, made, scale, made * expected, observed, i))
     return rows
 
 
@@ -152,7 +180,7 @@ def forecast_section(rows: list[Forecast]) -> dict[str, object]:
         f"Tried on the real method over {steps} {'step' if steps == 1 else 'steps'} with a difference of {rows[0].scale:g} step "
         f"{'length' if rows[0].scale == 1 else 'lengths'}: the modes' skill is {worst.skill:.2f} to {max(r.skill for r in rows):.2f} "
         "(1 is perfect, 0 is no better than 'nothing changes'; growth and angle together). Of the leading mode's growth alone, "
-        f"{rates[0]:+.2%} per step was forecast and {rates[1]:+.2%} observed."
+        f"{rates[0]:+.2%} per step was forecast and {rates[1]:+.2%} observed (skill {top.growth_skill:.2f})."
     )
     return {
         "rows": [
@@ -164,6 +192,8 @@ def forecast_section(rows: list[Forecast]) -> dict[str, object]:
                 "predicted_angle": r.predicted.imag,
                 "observed_angle": r.observed.imag,
                 "skill": r.skill,
+                "growth_skill": r.growth_skill,
+                "angle_skill": r.angle_skill,
             }
             for r in rows
         ],

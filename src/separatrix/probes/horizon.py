@@ -27,6 +27,8 @@ from separatrix.probes.setting import Setting
 
 # Error of a growth rate up to which it is believed.
 THRESHOLD = 0.1
+# Rounding of one evaluation of the field, in units of eps times its size: sums of some thousand terms in pairs stay below it.
+ROUNDING = 8.0
 COMPARED = frozenset({1} | {m << k for m in (2, 3) for k in range(30)})
 
 
@@ -107,7 +109,7 @@ def horizon(setting: Setting, *, most: int = 64) -> Horizon:
         except NonFiniteError:
             return Horizon(trusted, tuple(curve), tuple(drifts), False)
         missed = change - setting.jacobian @ (at - x)
-        curve.append((step, _unexplained(setting, root * missed, root * change)))
+        curve.append((step, _unexplained(setting, root * missed, root * change, root * start)))
         drifts.append((step, max(ahead, _drift(setting, states, root * start))))
         if rate_error(step, curve[-1][1], drifts[-1][1]) > THRESHOLD:
             return Horizon(trusted, tuple(curve), tuple(drifts), False)
@@ -120,16 +122,16 @@ def rate_error(step: int, unexplained: float, drift: float) -> float:
     return 4 / 3 * unexplained + 1.5 * (1 + 1 / step) * drift
 
 
-def _unexplained(setting: Setting, missed: Tensor, change: Tensor) -> float:
-    """The share of the change that is missed, of the player with the largest share."""
-    space = setting.field.space
+def _unexplained(setting: Setting, missed: Tensor, change: Tensor, start: Tensor) -> float:
+    """The share of the change that is missed beyond the rounding of the two evaluations, of the player with the largest share."""
+    space, eps = setting.field.space, torch.finfo(change.dtype).eps
     # A player whose change is rounding beside that of the others has no share worth a number.
-    least = torch.finfo(change.dtype).eps ** 0.5 * float(change.norm())
-    shares = [
-        float(space.take(missed, p).norm() / space.take(change, p).norm())
-        for p in space.players
-        if float(space.take(change, p).norm()) > least
-    ]
+    least = eps**0.5 * float(change.norm())
+    shares = []
+    for p in space.players:
+        moved, floor = float(space.take(change, p).norm()), ROUNDING * eps * float(space.take(start, p).norm())
+        if moved > least:
+            shares.append(max(0.0, float(space.take(missed, p).norm()) - floor) / moved)
     return max(shares, default=0.0)
 
 

@@ -37,6 +37,7 @@ class Outlook:
         min_step: the smallest such multiple, where small steps are unsafe.
         limiting: the multiplier that leaves the unit disc just above ``safe_step``.
         running: this is the method that runs.
+        largest: the multiplier with modulus ``growth``, at the present step.
     """
 
     method: str
@@ -46,6 +47,7 @@ class Outlook:
     min_step: float | None
     limiting: complex | None
     running: bool = False
+    largest: complex | None = None
 
     @property
     def growth_per_gradient(self) -> float:
@@ -57,11 +59,31 @@ class Outlook:
         if self.limiting is None:
             return "no limit found"
         m = self.limiting
-        if self.safe_step == 0:
-            return "a rotation that grows at every step size" if m.imag else "a mode that grows at every step size"
-        if abs(m.imag) > 1e-6 * abs(m):
-            return f"a rotation of {abs(np.angle(m)):.2g} rad per step"
-        return "overshooting of a stiff mode" if m.real < 0 else "a mode that grows"
+        if self.safe_step > 0:
+            return kind_of(m)
+        always = "a rotation that grows at every step size" if m.imag else "a mode that grows at every step size"
+        if self.largest is not None and self.largest.real < 0:
+            return f"{always}; at the present step, {kind_of(self.largest)}"
+        return always
+
+    @property
+    def turns_slowly(self) -> bool:
+        """Whether the largest multiplier at the present step turns, by less than a quarter turn a step."""
+        m = self.largest
+        return m is not None and m.real > 0 and abs(m.imag) > 1e-6 * abs(m)
+
+    @property
+    def at_present(self) -> str:
+        """What the largest multiplier at the present step is, in words."""
+        return "no mode was resolved" if self.largest is None else kind_of(self.largest)
+
+
+def kind_of(m: complex) -> str:
+    """What a multiplier is in words; one that turns by more than a quarter turn overshoots."""
+    if abs(m.imag) <= 1e-6 * abs(m):
+        return "overshooting of a stiff mode" if m.real < 0 else "a mode that grows without turning"
+    turn = f"a rotation of {abs(np.angle(m)):.2g} rad per step"
+    return f"overshooting, {turn}" if m.real < 0 else turn
 
 
 def outlooks(
@@ -127,7 +149,8 @@ def outlook(
     if np.isfinite(high):
         above = kept_multipliers(reduced, scheme, bases, max(high, float(steps[0])) * (1 + 1e-6))
         limiting = complex(above[0]) if len(above) else None
-    return Outlook(name, growth(1.0), gradients, high, low, limiting, running)
+    now = kept_multipliers(reduced, scheme, bases, 1.0)
+    return Outlook(name, growth(1.0), gradients, high, low, limiting, running, complex(now[0]) if len(now) else None)
 
 
 def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen], step: float) -> Tensor:
