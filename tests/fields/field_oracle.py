@@ -27,9 +27,10 @@ def assert_products_are_right(
     tolerance: float = 1e-7,
     vectors: int = 1,
     seed: int = 0,
+    route: str = "retained",
 ) -> Jacobian:
     """``J @ z`` against differences, and ``J.T @ u`` through ``<u, J z>``, tensor by tensor."""
-    J = field.jacobian(x)
+    J = field.jacobian(x, route=route)
     generator = torch.Generator().manual_seed(seed)
 
     def draw() -> Tensor:

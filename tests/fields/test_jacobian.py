@@ -116,7 +116,7 @@ def test_dropping_a_jacobian_frees_its_graph():
     field = small_gan().on(data(6, 3))
     J = field.jacobian()
     J @ J.x
-    leaves = [weakref.ref(leaf) for leaf in J._leaves] + [weakref.ref(row) for row in J._rows.values()]
+    leaves = [weakref.ref(leaf) for leaf in J._leaves] + [weakref.ref(row) for row in J._products.rows.values()]
     gc.collect()
     gc.disable()
     try:

@@ -23,6 +23,20 @@ def test_the_jacobian_of_a_kinked_module_agrees_with_differences_at_tiny_steps(n
         assert_products_are_right(field, step=1e-7, tolerance=1e-5)
 
 
+@pytest.mark.parametrize("name", SMOOTH | KINKED)
+def test_every_other_route_agrees_with_differences_too(name):
+    field = against_a_critic(*(SMOOTH | KINKED)[name], torch.float64)
+    z, u = torch.randn(2, field.space.n, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    expected = differences(field, z, step=1e-5 if name in SMOOTH else 1e-7)
+    scale = (1e-7 if name in SMOOTH else 1e-5) * (float(expected.norm()) + 1e-12)
+    for route in ("stream", "dense"):
+        with untouched(*field.game.models.values()):
+            J = field.jacobian(route=route, checks=False)
+            forward, backward = J @ z, J.T @ u
+        assert float((forward - expected).norm()) <= scale, route
+        assert abs(float(backward @ z - u @ expected)) <= scale * float(u.norm()), route
+
+
 @pytest.mark.parametrize(
     "name", ["Tanh", "BatchNorm, running statistics", "LSTM", "causal attention", "svdvals", "PReLU"]
 )

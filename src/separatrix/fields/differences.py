@@ -51,7 +51,9 @@ class Comparison:
 
 
 class Differences:
-    """The field's float64 twin at a point, and its Jacobian.
+    """The float64 twin of a Jacobian's field, at the same point, and its Jacobian by the same route.
+
+    A matrix is not formed again: its rows come from a kept graph, and so do the twin's products.
 
     Raises:
         SeparatrixError, RuntimeError, TypeError: the losses cannot be evaluated in float64.
@@ -59,15 +61,17 @@ class Differences:
     Cost: 2 gradients; 5 more for the first comparison.
     """
 
-    def __init__(self, field: Field, x: Tensor) -> None:
+    def __init__(self, jacobian: Jacobian) -> None:
+        field = jacobian.field
         self.twin: Field = field
         if field.dtype != torch.float64:
             if not isinstance(field, GameField):
                 raise TypeError(f"a {type(field).__name__} has no float64 twin")
             self.twin = field.with_dtype(torch.float64)
         self.space = field.space
-        self.x = x.double()
-        self.jacobian = Jacobian(self.twin, self.x, checks=False)
+        self.x = jacobian.x.double()
+        route = "retained" if jacobian.route == "dense" else jacobian.route
+        self.jacobian = Jacobian(self.twin, self.x, route=route, checks=False)
         self.here = self._at(self.x)
 
     def compare(self, z: Tensor) -> dict[str, Comparison]:
@@ -106,10 +110,10 @@ class Differences:
         return list(torch.split(part, [self.space.entries[i].numel for i in self.space.owned(player)]))
 
 
-def differences(field: Field, x: Tensor) -> Differences | str:
-    """The oracle at a point; where the losses cannot be evaluated in float64, the reason in words."""
+def differences(jacobian: Jacobian) -> Differences | str:
+    """The oracle of a Jacobian; where the losses cannot be evaluated in float64, the reason in words."""
     try:
-        return Differences(field, x)
+        return Differences(jacobian)
     except (SeparatrixError, RuntimeError, TypeError) as error:
         return str(error).strip().splitlines()[0][:200]
 

@@ -63,6 +63,17 @@ class Field(ABC):
             create_graph: keep the graph for further differentiation.
         """
 
+    @property
+    def parts(self) -> int:
+        """How many evaluations the field is the sum of; a game's are its batches."""
+        return 1
+
+    def trace_part(
+        self, number: int, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
+    ) -> Rows:
+        """One term of the sum that :meth:`trace` is."""
+        return self.trace(leaves, players=players, create_graph=create_graph)
+
     def inside(self, leaves: Sequence[Tensor], run: Callable[[], T]) -> T:
         """Call ``run`` in the surroundings that the graph was built in (recomputed activations need them)."""
         return run()
@@ -118,18 +129,21 @@ class Field(ABC):
             v[self.space.index(player)] += part
         return v
 
-    def jacobian(self, x: Tensor | None = None, *, checks: bool = True, policy: str = "strict") -> Jacobian:
+    def jacobian(
+        self, x: Tensor | None = None, *, route: str = "retained", checks: bool = True, policy: str = "strict"
+    ) -> Jacobian:
         """The operator ``v'(x)``, built once and applied many times; see :class:`Jacobian`.
 
         Args:
             x: the point; where the field stands if ``None``, and then the operator refuses to answer (``strict``) or
                 is built anew (``rebuild``) once the field stands elsewhere.
+            route: ``retained``, ``stream`` where the graphs of all batches are too much to keep, ``dense`` for small n.
             checks: run the self-tests (about 30 gradients).
             policy: ``strict`` or ``rebuild``.
         """
         from separatrix.fields.jacobian import Jacobian
 
-        return Jacobian(self, x, checks=checks, policy=policy)
+        return Jacobian(self, x, route=route, checks=checks, policy=policy)
 
     def _name_non_finite(self, player: str, pieces: Sequence[Tensor]) -> None:
         for i, piece in zip(self.space.owned(player), pieces, strict=True):

@@ -87,13 +87,22 @@ class GameField(Field):
     def trace(
         self, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
     ) -> Rows:
-        wanted = self.players if players is None else tuple(players)
         rows: Rows = {}
-        for batch, weight in zip(self.batches, self.weights, strict=True):
-            for key, direction in self._trace_batch(leaves, batch, wanted, create_graph).items():
-                scaled = direction if weight == 1.0 else weight * direction
-                rows[key] = rows[key] + scaled if key in rows else scaled
+        for number in range(self.parts):
+            for key, row in self.trace_part(number, leaves, players=players, create_graph=create_graph).items():
+                rows[key] = rows[key] + row if key in rows else row
         return rows
+
+    @property
+    def parts(self) -> int:
+        return len(self.batches)
+
+    def trace_part(
+        self, number: int, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
+    ) -> Rows:
+        wanted = self.players if players is None else tuple(players)
+        rows, weight = self._trace_batch(leaves, self.batches[number], wanted, create_graph), self.weights[number]
+        return rows if weight == 1.0 else {key: weight * row for key, row in rows.items()}
 
     def inside(self, leaves: Sequence[Tensor], run: Callable[[], T]) -> T:
         with ExitStack() as stack:

@@ -1,21 +1,21 @@
-"""The Jacobian of a field as an operator: a retained double-backward graph, built once and applied many times.
+"""The Jacobian of a field as an operator, built once and applied many times.
 
 ``J.T @ u`` differentiates ``<v, u>`` once: about 2 gradients a product. ``J @ u`` differentiates ``w(u0) = J.T u0``,
-which is linear in ``u0``, with respect to ``u0``: about 2 to 2.7 gradients a product, its graph built when first asked
-for [pearlmutter1994; specified and measured in docs/jacobian.md]. Field sign: stable means ``Re lambda < 0``.
+which is linear in ``u0``, with respect to ``u0``: about 2 to 2.7 gradients a product [pearlmutter1994; specified and
+measured in docs/jacobian.md]. What is kept between products is the route. Field sign: stable means ``Re lambda < 0``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from separatrix.errors import InputError, NonFiniteError, StaleOperatorError, UnsupportedOperatorError
+from separatrix.errors import InputError, NonFiniteError, StaleOperatorError
 from separatrix.fields.field import Field, Rows
 from separatrix.fields.game_field import GameField
-from separatrix.fields.unsupported import translated
+from separatrix.fields.routes import ROUTES
 from separatrix.linalg.operator import Block, LinearOperator
 
 
@@ -25,13 +25,15 @@ class Jacobian(LinearOperator):
     Args:
         field: the field.
         x: the point; where the field stands if ``None``.
+        route: how products are computed, the same numbers up to rounding. ``retained``: from one graph that is kept; the
+            default. ``stream``: batch after batch, each graph built anew for a block of vectors and freed; for fields
+            whose graphs do not fit in memory together. ``dense``: from the matrix, formed at the build; for small n.
         checks: run the self-tests of :mod:`separatrix.fields.selftests`.
         policy: what happens when the field has moved on since the build: ``strict`` raises, ``rebuild`` builds anew.
             An operator built at an explicit ``x`` never gets stale.
 
     Attributes:
-        field, x: what it was built of.
-        route: how products are computed; ``retained``.
+        field, x, route: what it was built of.
         findings: what the self-tests noticed, in words; empty cross blocks for instance.
         products: how many products were made, ``{"J.T": ..., "J": ...}``.
 
@@ -39,8 +41,13 @@ class Jacobian(LinearOperator):
         UnsupportedOperatorError: an operator inside the losses has no second derivative, or a wrong one.
         StaleOperatorError: at a product, when the field has moved on (``strict``).
 
-    Cost: the build 1 gradient and the memory of its graph; the self-tests about 30 once; ``J.T @ u`` 2; ``J @ u`` 2 to
-    2.7, and 2 more once.
+    Cost: in gradients; the self-tests about 30 once. For k vectors at once (``J.rows(U)``):
+
+    | route | build | ``J.T @ u`` | ``J @ u`` | memory |
+    | --- | --- | --- | --- | --- |
+    | retained | 1, and 2 for the first ``J @ u`` | 2 k | 2 k to 2.7 k | the graphs of all batches |
+    | stream | 1 | 1 + 2 k | 3 + 2 k to 3 + 2.7 k | the graph of one batch |
+    | dense | 1 + 2 n | none | none | n^2 numbers |
 
     Example:
         >>> from separatrix.fields import FunctionField
@@ -49,14 +56,24 @@ class Jacobian(LinearOperator):
         [-1.0, 2.0]
     """
 
-    def __init__(self, field: Field, x: Tensor | None = None, *, checks: bool = True, policy: str = "strict") -> None:
+    def __init__(
+        self,
+        field: Field,
+        x: Tensor | None = None,
+        *,
+        route: str = "retained",
+        checks: bool = True,
+        policy: str = "strict",
+    ) -> None:
         if policy not in ("strict", "rebuild"):
             raise InputError(f"policy must be 'strict' or 'rebuild', got {policy!r}.")
+        if route not in ROUTES:
+            raise InputError(f"route must be one of {', '.join(map(repr, ROUTES))}, got {route!r}.")
         if x is not None:
             field.space.check(x)
         n = field.space.n
         super().__init__((n, n), dtype=field.dtype, device=field.device)
-        self.field, self.policy, self.route = field, policy, "retained"
+        self.field, self.policy, self.route = field, policy, route
         self.products = {"J.T": 0, "J": 0}
         self.findings: list[str] = []
         self._follows = x is None
@@ -72,6 +89,11 @@ class Jacobian(LinearOperator):
         self.tags = frozenset({"symmetric"} if self._symmetric_blocks and len(field.players) == 1 else ())
 
     @property
+    def passes(self) -> int:
+        """How often the graphs of the batches were built anew for products; 0 but for the route ``stream``."""
+        return self._products.passes
+
+    @property
     def x(self) -> Tensor:
         """The point it was built at."""
         return self.field.space.join([leaf.detach() for leaf in self._leaves])
@@ -79,14 +101,14 @@ class Jacobian(LinearOperator):
     def directions(self, players: Iterable[str] | None = None) -> Tensor:
         """The players' directions at ``x``, one after the other. Costs nothing: the build evaluated them."""
         wanted = self.field.players if players is None else tuple(players)
-        return self.field.space.join([self._rows[p, i].detach() for p in wanted for i in self.field.space.owned(p)])
+        rows = self._products.rows
+        return self.field.space.join([rows[p, i].detach() for p in wanted for i in self.field.space.owned(p)])
 
     def _build(self, leaves: list[Tensor]) -> None:
         self._leaves = leaves
-        self._rows: Rows = self.field.trace(leaves, create_graph=True)
-        self.field.gradients += self.field.share()
-        self._transposed: tuple[list[tuple[str, int]], list[Tensor], list[Tensor]] | None = None
-        for (player, i), row in self._rows.items():
+        self._products = ROUTES[self.route](self.field, leaves)
+        self._adjoint_tested = not self._checks
+        for (player, i), row in self._products.rows.items():
             if not bool(torch.isfinite(row).all()):
                 raise NonFiniteError(
                     f"the gradient of player {player!r} is not finite in {self.field.space.entries[i].name}; check the "
@@ -104,11 +126,14 @@ class Jacobian(LinearOperator):
         self._build(self.field.leaves())
 
     def _apply_transpose(self, u: Tensor) -> Tensor:
+        return self._apply_transpose_rows(u[None])[0]
+
+    def _apply_transpose_rows(self, block: Tensor) -> Tensor:
         self._fresh()
-        pieces = self.field.space.split(u)
-        self.products["J.T"] += 1
-        self.field.gradients += 2.0 * self.field.share()
-        return self._finite(self._pull({key: pieces[key[1]] for key in self._rows}), "J.T @ u")
+        self.products["J.T"] += len(block)
+        split, keys = self.field.space.split, list(self._products.rows)
+        cotangents = [{key: pieces[key[1]] for key in keys} for pieces in map(split, block.contiguous())]
+        return self._finite(self._products.pull(cotangents), "J.T @ u")
 
     def rows_transpose(self, parts: dict[str, Tensor]) -> Tensor:
         """``sum_i (P_i J)^T u_i`` for cotangents given by player, ``{player: (n_player,)}``: ``(n,)``.
@@ -117,24 +142,27 @@ class Jacobian(LinearOperator):
         """
         self._fresh()
         self.products["J.T"] += 1
-        self.field.gradients += 2.0 * self.field.share(None if set(parts) == set(self.field.players) else parts)
-        return self._finite(self._pull(self._cotangents(parts)), "J.T @ u")
+        return self._finite(self._products.pull([self._cotangents(parts)]), "J.T @ u")[0]
 
     def rows_apply(self, u: Tensor, players: Iterable[str] | None = None) -> dict[str, Tensor]:
         """``J @ u`` by player, ``{player: (n_player,)}``; a shared coordinate stands with each owner's own part."""
         self._fresh()
-        pushed = self._push(u)
+        pushed = self._push([u])[0]
         wanted = self.field.players if players is None else tuple(players)
         space = self.field.space
         return {p: space.join([pushed[p, i] for i in space.owned(p)]) for p in wanted}
 
     def _apply(self, u: Tensor) -> Tensor:
-        if "symmetric" in self.tags:  # a Hessian needs no second graph
-            return self._apply_transpose(u)
-        self._fresh()
-        return self._finite(self._sum(self._push(u)), "J @ u")
+        return self._apply_rows(u[None])[0]
 
-    def _cotangents(self, parts: dict[str, Tensor]) -> dict[tuple[str, int], Tensor]:
+    def _apply_rows(self, block: Tensor) -> Tensor:
+        if "symmetric" in self.tags:  # a Hessian needs no second graph
+            return self._apply_transpose_rows(block)
+        self._fresh()
+        pushed = self._push(list(block.contiguous()))
+        return self._finite(torch.stack([self._sum(rows) for rows in pushed]), "J @ u")
+
+    def _cotangents(self, parts: dict[str, Tensor]) -> Rows:
         cotangents = {}
         for player, part in parts.items():
             if part.shape != (size := (self.field.space.size(player),)):
@@ -146,66 +174,14 @@ class Jacobian(LinearOperator):
                 offset += entry.numel
         return cotangents
 
-    def _pull(self, cotangents: dict[tuple[str, int], Tensor]) -> Tensor:
-        keys = [key for key in cotangents if self._rows[key].requires_grad]
-        if not keys:  # linear in every player: no curvature at all
-            return torch.zeros(self.shape[0], dtype=self.dtype, device=self.device)
-        grads = self._grad([self._rows[k] for k in keys], self._leaves, [cotangents[k] for k in keys])
-        return self.field.space.join(grads)
+    def _push(self, block: Sequence[Tensor]) -> list[Rows]:
+        if not self._adjoint_tested:
+            self._adjoint_tested = True
+            from separatrix.fields.selftests import test_adjoint
 
-    def _push(self, u: Tensor) -> Rows:
-        if self._transposed is None:
-            keys = [key for key in self._rows if self._rows[key].requires_grad]
-            with torch.inference_mode(False):
-                dummies = [torch.zeros_like(self._rows[k], requires_grad=True) for k in keys]
-            pulled = self._grad([self._rows[k] for k in keys], self._leaves, dummies, create_graph=True) if keys else []
-            self._transposed = keys, dummies, pulled
-            self.field.gradients += 2.0 * self.field.share()
-            if self._checks:
-                from separatrix.fields.selftests import test_adjoint
-
-                test_adjoint(self)
-        keys, dummies, pulled = self._transposed
-        self.products["J"] += 1
-        self.field.gradients += 2.6 * self.field.share()
-        found = {key: torch.zeros_like(row) for key, row in self._rows.items()}
-        live = (
-            [(w, piece) for w, piece in zip(pulled, self.field.space.split(u), strict=True) if w.requires_grad]
-            if pulled
-            else []
-        )
-        if live:
-            outputs, cotangents = zip(*live, strict=True)
-            found.update(zip(keys, self._grad(list(outputs), dummies, list(cotangents)), strict=True))
-        return found
-
-    def _grad(
-        self,
-        outputs: list[Tensor],
-        inputs: list[Tensor],
-        cotangents: list[Tensor],
-        *,
-        create_graph: bool = False,
-    ) -> list[Tensor]:
-        def run() -> tuple[Tensor, ...]:
-            return torch.autograd.grad(
-                outputs,
-                inputs,
-                cotangents,
-                retain_graph=True,
-                create_graph=create_graph,
-                materialize_grads=True,
-            )
-
-        try:
-            with translated(self.field.name):
-                return list(self.field.inside(self._leaves, run))
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            raise UnsupportedOperatorError(
-                f"a second derivative of {self.field.name!r} raised RuntimeError: {error}"
-            ) from error
+            test_adjoint(self)
+        self.products["J"] += len(block)
+        return self._products.push(block)
 
     def _sum(self, rows: Rows) -> Tensor:
         total = torch.zeros(self.shape[0], dtype=self.dtype, device=self.device)
@@ -214,14 +190,14 @@ class Jacobian(LinearOperator):
             total[entry.offset : entry.offset + entry.numel] += row.reshape(-1)
         return total
 
-    def _finite(self, result: Tensor, product: str) -> Tensor:
-        if not bool(torch.isfinite(result).all()):
-            bad = int((~torch.isfinite(result)).nonzero()[0])
+    def _finite(self, results: Tensor, product: str) -> Tensor:
+        if not bool(torch.isfinite(results).all()):
+            vector, bad = (~torch.isfinite(results)).nonzero()[0].tolist()
             raise NonFiniteError(
-                f"the product {product} is {result[bad].item()} in {self.field.space.name_of(bad)}; a second derivative is "
+                f"the product {product} is {results[vector, bad].item()} in {self.field.space.name_of(bad)}; a second derivative is "
                 "infinite there (a square root or a norm at zero): add a small constant under it."
             )
-        return result
+        return results
 
     def __getitem__(self, blocks: tuple[str, str]) -> Block:
         """``J["G", "D"]``: how player G's direction changes with player D's parameters, ``(n_G, n_D)``.

@@ -55,8 +55,7 @@ class LinearOperator(ABC):
             return Product(self, u)
         self._check(u)
         if u.is_complex():
-            real, imag = self._apply(u.real.contiguous()), self._apply(u.imag.contiguous())
-            return torch.complex(real, imag)
+            return torch.complex(*self._apply_rows(torch.stack([u.real, u.imag])))
         return self._apply(u)
 
     def rows(self, block: Tensor) -> Tensor:
@@ -67,7 +66,7 @@ class LinearOperator(ABC):
             return block.new_zeros(0, self.shape[0])
         self._check(block[0])
         if block.is_complex():
-            return torch.complex(self._apply_rows(block.real), self._apply_rows(block.imag))
+            return torch.complex(*self._apply_rows(torch.cat([block.real, block.imag])).chunk(2))
         return self._apply_rows(block)
 
     def _apply_rows(self, block: Tensor) -> Tensor:
@@ -344,3 +343,13 @@ class Block(LinearOperator):
         full = u.new_zeros(self.inner.shape[0])
         full[self.row_index] = u
         return self.inner._apply_transpose(full)[self.column_index]
+
+    def _apply_rows(self, block: Tensor) -> Tensor:
+        full = block.new_zeros(len(block), self.inner.shape[1])
+        full[:, self.column_index] = block
+        return self.inner._apply_rows(full)[:, self.row_index]
+
+    def _apply_transpose_rows(self, block: Tensor) -> Tensor:
+        full = block.new_zeros(len(block), self.inner.shape[0])
+        full[:, self.row_index] = block
+        return self.inner._apply_transpose_rows(full)[:, self.column_index]

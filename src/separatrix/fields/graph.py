@@ -1,0 +1,83 @@
+"""A kept autograd graph: products with the Jacobian of some outputs at the leaves, and with its transpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from separatrix.errors import UnsupportedOperatorError
+from separatrix.fields.field import Field
+from separatrix.fields.unsupported import translated
+
+
+class Graph:
+    """The derivative of outputs in the leaves that they were computed from.
+
+    ``pull`` differentiates ``<outputs, c>`` once. ``push`` uses that ``w(c0) = pull(c0)`` is linear in ``c0``: its graph is
+    built when first asked for, and then differentiated in ``c0`` [pearlmutter1994].
+
+    Args:
+        field: whose surroundings the outputs were computed in.
+        leaves: tensors that require gradients.
+        outputs: what was computed from them, with its graph; an output without one has the derivative zero.
+    """
+
+    def __init__(self, field: Field, leaves: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+        self.field, self.leaves, self.outputs = field, list(leaves), list(outputs)
+        self._transposed: tuple[list[Tensor], list[Tensor]] | None = None
+
+    @property
+    def can_push(self) -> bool:
+        """Whether the second graph was built."""
+        return self._transposed is not None
+
+    def pull(self, block: Sequence[Sequence[Tensor | None]]) -> list[list[Tensor]]:
+        """``sum_j (d output_j)^T c_j`` for each of several ``c``: a tensor for each leaf; ``None`` leaves an output out."""
+        calls = []
+        for cotangents in block:
+            pairs = [(o, c) for o, c in zip(self.outputs, cotangents, strict=True) if c is not None and o.requires_grad]
+            calls.append(([o for o, _ in pairs], [c for _, c in pairs]))
+        return self._grad(calls, self.leaves)
+
+    def push(self, block: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
+        """``(d output_j) t`` for each of several ``t``: one tensor for each output."""
+        live = [o for o in self.outputs if o.requires_grad]
+        if self._transposed is None:
+            with torch.inference_mode(False):
+                dummies = [torch.zeros_like(o, requires_grad=True) for o in live]
+            self._transposed = dummies, self._grad([(live, dummies)], self.leaves, create_graph=True)[0]
+        dummies, pulled = self._transposed
+        calls = []
+        for tangents in block:
+            pairs = [(w, t) for w, t in zip(pulled, tangents, strict=True) if w.requires_grad]
+            calls.append(([w for w, _ in pairs], [t for _, t in pairs]))
+        results = []
+        for found in self._grad(calls, dummies):
+            pushed = iter(found)
+            results.append([next(pushed) if o.requires_grad else torch.zeros_like(o) for o in self.outputs])
+        return results
+
+    def _grad(
+        self, calls: Sequence[tuple[list[Tensor], list[Tensor]]], inputs: list[Tensor], *, create_graph: bool = False
+    ) -> list[list[Tensor]]:
+        """The gradient in ``inputs`` for each ``(outputs, cotangents)``; without outputs there is no curvature at all."""
+
+        def one(outputs: list[Tensor], cotangents: list[Tensor]) -> list[Tensor]:
+            if not outputs or not inputs:
+                return [torch.zeros_like(i) for i in inputs]
+            return list(
+                torch.autograd.grad(
+                    outputs, inputs, cotangents, retain_graph=True, create_graph=create_graph, materialize_grads=True
+                )
+            )
+
+        name = self.field.name
+        try:
+            with translated(name):
+                return self.field.inside(self.leaves, lambda: [one(*call) for call in calls])
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise UnsupportedOperatorError(f"a second derivative of {name!r} raised RuntimeError: {error}") from error
