@@ -240,6 +240,13 @@ def test_a_diverging_method_is_an_observation_and_no_error() -> None:
     assert x.item() == 2.0
 
 
+def test_the_growth_of_a_run_is_that_of_its_last_half_when_what_fades_early_has_faded() -> None:
+    decay = torch.tensor([0.01, 0.9], dtype=torch.float64)
+    problem = Problem(FunctionField(lambda x: -decay * x, torch.tensor([1.0, 100.0], dtype=torch.float64)), "two rates")
+    found = compare(problem, {"plain": Method(SGD(1.0))}, steps=200, seeds=(0,))
+    assert found["plain"].growth.median == pytest.approx(0.99, rel=1e-9)
+
+
 def test_compare_puts_the_modules_back_after_an_exception() -> None:
     problem = a_problem(score=lambda m: 1 / 0)
     before = everything(problem)

@@ -31,7 +31,6 @@ def compare_target(
     check_outputs([] if output is None else [output], (".json",))
     begun = start(request, talk)
     named = _named_methods(begun, request, methods)
-    before = float(begun.field(0)().norm())
     comparison = compare(
         begun.problem,
         named,
@@ -40,7 +39,7 @@ def compare_target(
         predict=Predictor(k=k, seed=request.seed),
         progress=False if talk.quiet else None,
     )
-    rows = [_row(row, before) for row in comparison.rows]
+    rows = [_row(row) for row in comparison.rows]
     result = {"problem": comparison.problem, "budget": comparison.budget, "seeds": list(comparison.seeds), "rows": rows}
     if output is not None:
         write_text(output, json.dumps(finite(result), indent=1, allow_nan=False))
@@ -64,20 +63,15 @@ def _named_methods(begun: Start, request: Request, methods: str) -> dict[str, Me
     return {text: continued(method, begun.states) for text, method in found.items() if method is not None}
 
 
-def _row(row: Observed, before: float) -> dict[str, Any]:
+def _row(row: Observed) -> dict[str, Any]:
     """One method: predicted and observed growth per gradient-equivalent, score, losses, cost."""
-    spent = sum(row.gradients) / len(row.gradients)
-    growth = {
-        name: (value / before) ** (1 / spent) if before > 0 and spent > 0 else None
-        for name, value in _spread(row.field_norm).items()
-    }
     predicted: Mapping[str, Any] = (
         row.prediction if isinstance(row.prediction, Mapping) else {"why_not": row.prediction}
     )
     return {
         "method": row.name,
         "predicted": dict(predicted),
-        "observed": {"growth_per_gradient": growth, "field_norm": _spread(row.field_norm)},
+        "observed": {"growth_per_gradient": _spread(row.growth), "field_norm": _spread(row.field_norm)},
         "score": {name: _spread(value) for name, value in row.score.items()},
         "losses": {name: _spread(value) for name, value in row.losses.items()},
         "steps": list(row.steps),
@@ -133,7 +127,7 @@ def _notes(rows: list[dict[str, Any]]) -> list[Text]:
     """What the numbers mean, and what they do not say."""
     lines = [
         "Growth is per gradient-equivalent. Predicted: of the slowest resolved mode, from the field linearised at the start. "
-        "Observed: of the field's norm, averaged over the whole run, what fades early included."
+        "Observed: of the field's norm over the last half of the run, when what fades early has faded."
     ]
     said: dict[str, list[str]] = {}  # a sentence about several methods stands once
     for row in rows:

@@ -50,6 +50,8 @@ class Observed:
         score: the problem's own score at the end, by name.
         losses: by ``player.term``, mean over the last tenth of the run, on minibatches.
         field_norm: length of the field at the end, on all training data with a fixed draw; NaN where it is not finite.
+        growth: factor per gradient-equivalent by which that length changed over about the last half of the run, when what
+            fades early has faded; NaN where it is not finite, or the run had no middle.
         status: ``done`` or ``non-finite`` by seed, the latter with its message.
         prediction: what ``predict`` said beforehand.
         seconds: of the clock, all seeds together.
@@ -62,6 +64,7 @@ class Observed:
     score: dict[str, Spread]
     losses: dict[str, Spread]
     field_norm: Spread
+    growth: Spread
     status: tuple[str, ...]
     prediction: Any
     seconds: float
@@ -154,6 +157,7 @@ class _Run:
     training: Training
     score: dict[str, float]
     norm: float
+    growth: float
 
 
 def _budget(first: float, steps: int | None, gradients: float | None) -> float:
@@ -181,16 +185,27 @@ def _predicted(predict: Predict | None, method: Method, field: Field) -> Any:
 
 
 def _observe(problem: Problem, method: Method, steps: int, seed: int, field: Field) -> _Run:
-    training = train(problem, steps, method=method, seed=seed, points=0, throw=False, progress=False)
-    try:
-        norm = float(field(training.x).norm())
-    except (ComputationError, InputError):  # losses that are not finite here are part of the observation
-        norm = float("nan")
+    training = train(problem, steps, method=method, seed=seed, points=4, throw=False, progress=False)
+    norm = _norm(field, training.x)
+    growth = float("nan")
+    # The kept point nearest the middle: the thinning keeps one between a quarter and three quarters.
+    middle, at = min(enumerate(training.path_steps), key=lambda pair: abs(2 * pair[1] - training.steps), default=(0, 0))
+    if 0 < at < training.steps:
+        before = _norm(field, training.path[middle].to(training.x))
+        spent = training.gradients * (training.steps - at) / training.steps
+        growth = (norm / before) ** (1 / spent) if before > 0 else float("nan")
     score: dict[str, float] = {}
     if problem.score is not None and isinstance(problem.subject, Game):
         with frozen_randomness(0):
             score = {k: float(v) for k, v in problem.score(problem.subject.models).items()}
-    return _Run(training, score, norm)
+    return _Run(training, score, norm, growth)
+
+
+def _norm(field: Field, x: Tensor) -> float:
+    try:
+        return float(field(x).norm())
+    except (ComputationError, InputError):  # losses that are not finite here are part of the observation
+        return float("nan")
 
 
 def _row(name: str, method: Method, runs: Sequence[_Run], prediction: Any) -> Observed:
@@ -206,6 +221,7 @@ def _row(name: str, method: Method, runs: Sequence[_Run], prediction: Any) -> Ob
             for key in dict.fromkeys(k for f in finals for k in f)
         },
         Spread.of([run.norm for run in runs]),
+        Spread.of([run.growth for run in runs]),
         tuple(run.training.message or run.training.status for run in runs),
         prediction,
         sum(run.training.seconds for run in runs),
