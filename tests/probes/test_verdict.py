@@ -9,7 +9,6 @@ from separatrix.dynamics import SGD, Alternating
 from separatrix.errors import InputError
 from separatrix.linalg import Dense
 from separatrix.probes import Leading, leading, reduce, signature
-from separatrix.probes.leading import _merge
 from separatrix.probes.verdict import MARGIN, verdict, verdict_section
 
 
@@ -99,17 +98,12 @@ def test_eigenvalues_that_coincide_are_kept_as_often_as_one_end_found_them() -> 
     assert found.values.real.tolist() == [-1.0, -1.0, -3.0]
 
 
-def test_of_one_value_found_twice_the_better_one_is_kept() -> None:
-    from dataclasses import replace
-
-    from separatrix.linalg import eigenvalues
-
-    good = eigenvalues(Dense(torch.diag(torch.tensor([-1.0, -2.0], dtype=torch.float64))), 1, target="largest")
-    poor = replace(good, values=good.values + 1e-3, residuals=good.residuals + 1e-3, converged=~good.converged)
-    merged = _merge([("largest", poor), ("rightmost", good)], products=4)
-    assert merged.values.tolist() == [-2.0]
-    assert merged.targets == ("largest+rightmost",)
-    assert merged.converged.tolist() == [True]
+def test_a_value_that_two_ends_want_stands_once_with_both_names() -> None:
+    found = leading(
+        Dense(torch.diag(torch.tensor([-1.0, -2.0], dtype=torch.float64))), k=1, targets=["largest", "leftmost"]
+    )
+    assert found.values.tolist() == [-2.0]
+    assert found.targets == ("largest+leftmost",)
 
 
 def test_a_spectrum_prints_what_was_measured_and_how_well() -> None:

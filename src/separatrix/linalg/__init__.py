@@ -45,7 +45,7 @@ from separatrix.linalg.operator import (
     Tagged,
     Transpose,
 )
-from separatrix.linalg.ordering import Near
+from separatrix.linalg.ordering import Divergence, Near, step_limit
 from separatrix.linalg.pseudospectrum import Pseudospectrum, inner_pseudospectrum, pseudospectrum
 from separatrix.linalg.scipy_adapter import to_scipy
 from separatrix.linalg.singular import SingularValues, singular_values
@@ -66,6 +66,7 @@ __all__ = [
     "Dense",
     "Diagonal",
     "DiagonalEstimate",
+    "Divergence",
     "Eigenvalues",
     "Estimate",
     "ExponentialStep",
@@ -109,6 +110,7 @@ __all__ = [
     "singular_values",
     "spectral_density",
     "stability",
+    "step_limit",
     "to_scipy",
     "trace_hutchinson",
     "trace_hutchpp",

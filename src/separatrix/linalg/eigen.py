@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,7 +19,7 @@ from separatrix.linalg.eigen_record import Eigenvalues, status_of
 from separatrix.linalg.harmonic import harmonic_pairs, harmonic_restart
 from separatrix.linalg.krylov_schur import KrylovForm, krylov_schur, lift
 from separatrix.linalg.operator import LinearOperator
-from separatrix.linalg.ordering import Key, Near, Target, as_key, select, target_name
+from separatrix.linalg.ordering import Ends, Key, Near, Target, as_ends, as_key, select, target_name
 from separatrix.linalg.projected import eigen_decomposition, kind_of
 from separatrix.linalg.second_look import look_again
 from separatrix.linalg.verify import verify
@@ -33,9 +33,9 @@ METHODS = {"general": "krylov-schur", "symmetric": "lanczos", "skew": "skew-lanc
 
 def eigenvalues(
     operator: LinearOperator,
-    k: int = 6,
+    k: int | Sequence[int] = 6,
     *,
-    target: Target = "rightmost",
+    target: Target | Sequence[Target] = "rightmost",
     max_products: int | None = None,
     tol: float = 1e-6,
     seed: int | torch.Generator = 0,
@@ -54,10 +54,13 @@ def eigenvalues(
 
     Args:
         operator: square, ``(n, n)``.
-        k: how many; a conjugate pair is never split, so ``k + 1`` may come back.
+        k: how many; a conjugate pair is never split, so ``k + 1`` may come back. For several targets one
+            number for all or one for each.
         target: ``rightmost`` (the dangerous end of a field), ``leftmost``, ``largest`` (modulus),
-            ``rotation`` (modulus of the imaginary part), or a key: complex128 ``(k,)`` to real ``(k,)``,
-            higher is wanted more, equal for conjugates.
+            ``rotation`` (modulus of the imaginary part), ``step-limit`` (see :func:`step_limit`), ``Near(shift)``,
+            ``Divergence(multiplier)``, or a key: complex128 ``(k,)`` to real ``(k,)``, higher is wanted
+            more, equal for conjugates. Several at once share one Krylov space, which costs little more than
+            the hardest of them; the union comes back, those of the first target in front.
         max_products: the budget, verification included; 3000 by default. A budget that is too small gives a
             flagged result.
         tol: relative residual at which a value counts as converged.
@@ -91,13 +94,12 @@ def eigenvalues(
         [2.0, -2.0]
     """
     n = check_square(operator, "eigenvalues")
-    if isinstance(k, int) and k > n:
-        raise InputError(f"k must be at most the operator's size n, got k={k} with n={n}; ask for k={n} or fewer.")
-    check_count("k", k)
+    key, k, name = _wanted(target, k, n)
     check_positive("tol", tol)
     if max_products is not None:
         check_count("max_products", max_products)
-    key = as_key(target)
+    if second_look and isinstance(key, Ends):
+        raise InputError("second_look takes one target; search again for each, or leave it out.")
     generator = as_generator(seed)
     begin = _start(operator, start, generator)
     counted = Counted(operator, DEFAULT_BUDGET if max_products is None else max_products)
@@ -106,7 +108,7 @@ def eigenvalues(
         found = _dense(counted, key, k)
     else:
         size = _basis_size(operator, n, k, basis_size)
-        with progress_line(progress, f"{target_name(target)} eigenvalues") as report:
+        with progress_line(progress, f"{name} eigenvalues") as report:
             search = partial(
                 krylov_schur,
                 counted,
@@ -131,12 +133,13 @@ def eigenvalues(
     converged = checked.residuals <= torch.clamp(tol * found.values.abs(), min=10 * checked.noise)
     method = METHODS[kind_of(operator)] if found.form else "dense"
     settled = found.form is None or found.form.settled
+    short = found.form is not None and len(found.form.coordinates) < k
     return Eigenvalues(
         values=found.values,
         residuals=checked.residuals,
         converged=converged,
         vectors=checked.vectors if vectors else None,
-        target=target_name(target),
+        target=name,
         method=method,
         complete=found.form is None,
         products=counted.spent,
@@ -144,10 +147,27 @@ def eigenvalues(
         seed=seed_number(seed),
         noise=checked.noise,
         status=status_of(
-            converged, k, target_name(target), method, counted.spent, settled, checked.noise, found.remark
+            converged, k if short else 0, name, method, counted.spent, settled, checked.noise, found.remark
         ),
         krylov=found.form,
     )
+
+
+def _wanted(target: Target | Sequence[Target], k: int | Sequence[int], n: int) -> tuple[Key, int, str]:
+    """The order, how many in all at most, and a name for the record."""
+    if callable(target) or isinstance(target, str):
+        if isinstance(k, Sequence):
+            raise InputError(f"give one k, or one for each of the targets: got k={k!r} for the target {target!r}.")
+        counts, key, name = [k], as_key(target), target_name(target)
+    else:
+        counts = list(k) if isinstance(k, Sequence) else [k] * len(target)
+        key, name = as_ends(target, counts), "+".join(target_name(end) for end in target)
+    for count in counts:
+        if check_count("k", count) > n:
+            raise InputError(
+                f"k must be at most the operator's size n, got k={count} with n={n}; ask for k={n} or fewer."
+            )
+    return key, min(sum(counts), n), name
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,15 @@ class Eigenvalues:
 
     Attributes:
         values: ``(k,)`` complex128 on the host, most wanted first; one more than asked for where a
-            conjugate pair would be split, fewer where the budget did not reach.
+            conjugate pair would be split, fewer where the budget did not reach. Of several targets the
+            union, the first target's in front.
         residuals: ``||A x - lam x||`` of the unit vector ``x``, ``(k,)`` float64, from fresh products;
             never below ``noise``. Each ``lam`` is an exact eigenvalue of an operator that far from ``A``.
 
         converged: ``residual <= max(tolerance * |lam|, 10 * noise)``, ``(k,)`` bool.
         vectors: unit right eigenvectors, rows, ``(k, n)`` complex on the operator's device; None if not
             asked for.
-        target: name of the order.
+        target: name of the order, or names joined by ``+``.
         method: ``dense``, ``krylov-schur``, or for a tagged operator ``lanczos``, ``skew-lanczos``.
         complete: the whole spectrum was computed, so nothing wanted can be missing. Krylov methods cannot
             prove it.
@@ -63,7 +64,7 @@ class Eigenvalues:
 
 def status_of(
     converged: Tensor,
-    k: int,
+    wanted: int,
     target: str,
     method: str,
     spent: int,
@@ -74,8 +75,8 @@ def status_of(
     """The sentence of an eigenvalue record."""
     done, found = int(converged.sum()), len(converged)
     sentence = f"{done} of {found} {target} eigenvalues converged ({method}, {spent} products){remark}"
-    if found < k:
-        return f"{sentence}; only {found} of k={k} reached: raise max_products."
+    if found < wanted:
+        return f"{sentence}; only {found} of k={wanted} reached: raise max_products."
     if done == found:
         return f"{sentence}."
     if settled:

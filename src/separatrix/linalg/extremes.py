@@ -14,9 +14,11 @@ from separatrix.errors import InputError
 from separatrix.linalg._checks import check_count, check_positive, check_square, check_tag
 from separatrix.linalg._draw import as_generator, normal, seed_number
 from separatrix.linalg.counting import Counted
-from separatrix.linalg.krylov_schur import CHECK_EVERY, expand
+from separatrix.linalg.krylov_schur import expand
 from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.projected import Matrix
+
+CHECK_EVERY = 10
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,9 @@ from separatrix.linalg.projected import (
     ordered_schur,
 )
 
-CHECK_EVERY = 10
+CHECK_EVERY = 5
+# After a breakdown: steps without another one until the search is trusted again.
+PATIENCE = 10
 STRIPE = 2**20
 KEPT = 0.7
 Pairs = Callable[[Matrix, Key, int, Kind], tuple[Tensor, ComplexMatrix, Matrix]]
@@ -88,7 +90,7 @@ def krylov_schur(
 
     Args:
         operator: square, ``(n, n)``, counted; its budget bounds the run.
-        k: how many, ``k + 1`` where a conjugate pair would be split.
+        k: how many, ``k + 1`` where a conjugate pair would be split; for :class:`Ends` the sum of their counts.
         key: the order, higher is wanted more.
         tol: a pair has settled when its estimate is below ``tol * max(|lam|, rounding of B / tol)``.
         start: the first vector, ``(n,)``.
@@ -109,9 +111,14 @@ def krylov_schur(
     basis[0] = start / torch.linalg.vector_norm(start)
     H: Matrix = np.zeros((m + 1, m))
     j = restarts = 0
+    invariant = _Invariant()
     while True:
         expand(operator, basis, H, j, generator)
         j += 1
+        if H[j, j - 1] == 0 and j < n:
+            invariant.found(pairs(H[: j + 1, :j], key, k, kind)[0])
+        else:
+            invariant.steps += 1
         spent = operator.left - reserve <= 0
         if not (j == m or spent or (j % CHECK_EVERY == 0 and j > k)):
             continue
@@ -119,7 +126,7 @@ def krylov_schur(
         scale = float(np.linalg.norm(H[: j + 1, :j], 2))
         floor = 10 * torch.finfo(operator.dtype).eps * scale
         allowed = np.maximum(tol * values.abs().numpy(), floor)
-        settled = len(values) >= k and bool((estimates <= allowed).all())
+        settled = j >= k and bool((estimates <= allowed).all()) and invariant.settled
         if on_check is not None:
             on_check(operator.spent, float(np.max(estimates / np.maximum(allowed, np.finfo(float).tiny))))
         if settled or spent or j == n:
@@ -128,6 +135,29 @@ def krylov_schur(
         if j == m:
             j = restart(basis, H, key, kind, len(values))
             restarts += 1
+
+
+class _Invariant:
+    """Whether invariant subspaces met on the way (breakdowns) may still hide something wanted.
+
+    All of an invariant subspace has converged, wanted or not, and each holds one copy of a multiple eigenvalue. So the
+    search goes on until the next one has brought nothing new, or until none was met for a while.
+    """
+
+    def __init__(self) -> None:
+        self.steps, self.settled_here, self.before = PATIENCE, True, torch.empty(0, dtype=torch.complex128)
+
+    @property
+    def settled(self) -> bool:
+        return self.settled_here or self.steps >= PATIENCE
+
+    def found(self, values: Tensor) -> None:
+        """Another one, after which these are the wanted values."""
+        same = len(values) == len(self.before) and all(
+            torch.allclose(part(values).sort()[0], part(self.before).sort()[0], rtol=1e-6)
+            for part in (torch.real, torch.imag)
+        )
+        self.steps, self.settled_here, self.before = 0, same, values
 
 
 def expand(operator: LinearOperator, basis: Tensor, H: Matrix, j: int, generator: torch.Generator) -> None:

@@ -2,22 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
+from separatrix.linalg._checks import check_count
 
 Key = Callable[[Tensor], Tensor]
 Target = str | Key
+
+# Against the largest modulus: below it the damping ratio of a computed eigenvalue is rounding.
+SLOW = 1e-3
+# A damping ratio below this counts as none.
+UNDAMPED = 1e-3
+
+
+def step_limit(lam: Tensor) -> Tensor:
+    """The largest step ``h`` of plain descent at which each mode does not grow, ``|1 + h lam| <= 1``.
+
+    Formula: ``h = -2 Re lam / |lam|^2``; zero where ``Re lam >= 0``, infinite for ``lam = 0``. Sign: the flow is
+    ``dx/dt = A x``.
+
+    Example:
+        >>> import torch
+        >>> from separatrix.linalg import step_limit
+        >>> step_limit(torch.tensor([-2.0 + 0j, -1 + 2j, 1j, 0j], dtype=torch.complex128)).tolist()
+        [1.0, 0.4, 0.0, inf]
+    """
+    damping = torch.where(lam.real < 0, -lam.real, 0.0)
+    return torch.where(lam == 0, torch.inf, 2 * damping / (lam.real.square() + lam.imag.square()))
+
+
+def _inverse_limit(lam: Tensor) -> Tensor:
+    """``1 / step_limit``, of modes that move and with a floor under the damping.
+
+    So modes to the right, whose limit is zero, come first, the largest in front.
+    """
+    size = lam.abs()
+    damping = (-lam.real / size).nan_to_num(nan=0.0).clamp(min=UNDAMPED)
+    return torch.where(size > SLOW * size.max(), size / (2 * damping), 0.0) if len(lam) else size
+
 
 TARGETS: dict[str, Key] = {
     "rightmost": lambda lam: lam.real,
     "leftmost": lambda lam: -lam.real,
     "largest": lambda lam: lam.abs(),
     "rotation": lambda lam: lam.imag.abs(),
+    "step-limit": _inverse_limit,
 }
 
 
@@ -32,6 +66,51 @@ class Near:
 
     def __str__(self) -> str:
         return f"near {self.shift:g}"
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Modes that a scheme multiplies most are wanted most.
+
+    Args:
+        multiplier: from eigenvalues ``(k,)`` complex128 to the factor of one step, ``(k,)`` complex or its modulus; such
+            as ``lambda lam: 1 + h * lam`` for plain descent with step ``h``, ``1 + h lam + (h lam)^2`` for extragradient.
+        name: of the scheme.
+    """
+
+    multiplier: Callable[[Tensor], Tensor]
+    name: str = "a scheme"
+
+    def __call__(self, lam: Tensor) -> Tensor:
+        return self.multiplier(lam).abs()
+
+    def __str__(self) -> str:
+        return f"divergence of {self.name}"
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Several ends of the spectrum in one search: the first ``counts[i]`` of each order ``keys[i]`` are wanted."""
+
+    keys: tuple[Key, ...]
+    counts: tuple[int, ...]
+
+    def __call__(self, lam: Tensor) -> Tensor:
+        """Higher is wanted more, and above -1 what is wanted at all: minus the best place over the end's count."""
+        best = torch.full((len(lam),), -torch.inf, dtype=torch.float64)
+        for key, count in zip(self.keys, self.counts, strict=True):
+            order, place = units(lam, key), 0
+            for unit in order:
+                best[unit] = best[unit].clamp(min=-place / count)
+                place += len(unit)
+        return best
+
+
+def as_ends(targets: Sequence[Target], counts: Sequence[int]) -> Ends:
+    """Several targets with a count for each."""
+    if not targets or len(targets) != len(counts):
+        raise InputError(f"give one k, or one for each of the targets: got {len(counts)} for {len(targets)}.")
+    return Ends(tuple(as_key(target) for target in targets), tuple(check_count("k", count) for count in counts))
 
 
 def as_key(target: Target) -> Key:
@@ -60,31 +139,41 @@ def as_key(target: Target) -> Key:
 
 
 def target_name(target: Target) -> str:
-    if isinstance(target, str | Near):
+    if isinstance(target, str | Near | Divergence):
         return str(target)
     return getattr(target, "__name__", "key")
+
+
+def units(values: Tensor, key: Key) -> list[list[int]]:
+    """Indices of single eigenvalues and of whole conjugate pairs, most wanted first.
+
+    Args:
+        values: eigenvalues of a real matrix as LAPACK gives them, conjugates adjacent, ``(n,)`` complex128.
+        key: the order.
+    """
+    imag = values.imag.tolist()
+    found: list[list[int]] = []
+    index = 0
+    while index < len(imag):
+        width = 2 if imag[index] != 0 and index + 1 < len(imag) else 1
+        found.append(list(range(index, index + width)))
+        index += width
+    # NaN keys (0/0 in a user's ratio) go last rather than anywhere.
+    scores = torch.nan_to_num(key(values).to(torch.float64), nan=float("-inf"), posinf=float("inf")).tolist()
+    return sorted(found, key=lambda unit: -scores[unit[0]])
 
 
 def select(values: Tensor, key: Key, k: int) -> list[int]:
     """Indices of the ``k`` most wanted eigenvalues, best first, or ``k + 1`` where a pair would be split.
 
-    Args:
-        values: eigenvalues of a real matrix as LAPACK gives them, conjugates adjacent, ``(n,)`` complex128.
-        key: the order.
-        k: how many.
+    For several ends the counts are theirs: what any of them wants, once.
     """
-    imag = values.imag.tolist()
-    units: list[list[int]] = []
-    index = 0
-    while index < len(imag):
-        width = 2 if imag[index] != 0 and index + 1 < len(imag) else 1
-        units.append(list(range(index, index + width)))
-        index += width
-    # NaN keys (0/0 in a user's ratio) go last rather than anywhere.
-    scores = torch.nan_to_num(key(values).to(torch.float64), nan=float("-inf"), posinf=float("inf")).tolist()
-    units.sort(key=lambda unit: -scores[unit[0]])
     chosen: list[int] = []
-    for unit in units:
+    if isinstance(key, Ends):
+        for end, count in zip(key.keys, key.counts, strict=True):
+            chosen += [index for index in select(values, end, count) if index not in chosen]
+        return chosen
+    for unit in units(values, key):
         if len(chosen) >= k:
             break
         chosen.extend(unit)

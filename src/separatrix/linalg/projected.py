@@ -107,5 +107,8 @@ def _blocks(T: Matrix, key: Key) -> tuple[list[int], list[float]]:
     for index, i in enumerate(starts):
         if i + 1 < m and T[i + 1, i] != 0:
             imag[index] = np.sqrt(abs(T[i + 1, i])) * np.sqrt(abs(T[i, i + 1]))
-    scores = key(torch.from_numpy(real + 1j * imag)).to(torch.float64)
-    return starts, [float(score) for score in torch.nan_to_num(scores, nan=float("-inf"))]
+    # A key may compare all eigenvalues with one another, so it sees both of each pair.
+    whole = np.repeat(real + 1j * imag, np.diff([*starts, m]))
+    whole[1:] = np.where(np.diff(np.repeat(starts, np.diff([*starts, m]))) == 0, whole[1:].conj(), whole[1:])
+    scores = torch.nan_to_num(key(torch.from_numpy(whole)).to(torch.float64), nan=float("-inf"))
+    return starts, [float(score) for score in scores[starts]]

@@ -1,15 +1,15 @@
-"""The leading eigenmodes of an operator: several ends of the spectrum, merged, with left vectors and residuals."""
+"""The leading eigenmodes of an operator: several ends of the spectrum from one search, with left vectors and residuals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from separatrix.linalg import Dense, Eigenvalues, LinearOperator, eigenvalues
+from separatrix.linalg import Dense, KrylovForm, LinearOperator, eigenvalues
 from separatrix.linalg.eigen import DENSE_UP_TO
+from separatrix.linalg.ordering import Target, as_key, select, target_name
 
 TARGETS = ("largest", "rightmost", "rotation")
 
@@ -27,6 +27,7 @@ class Leading:
         complete: the whole spectrum was computed.
         products: real products taken.
         noise: rounding level of a product.
+        krylov: the Krylov form of the transpose, for pseudospectra; ``None`` where the whole spectrum was computed.
     """
 
     values: Tensor
@@ -37,6 +38,7 @@ class Leading:
     complete: bool
     products: int
     noise: float
+    krylov: KrylovForm | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -59,79 +61,48 @@ def leading(
     operator: LinearOperator,
     *,
     k: int = 6,
-    targets: Sequence[str] = TARGETS,
+    targets: Sequence[Target] = TARGETS,
     max_products: int = 300,
     tol: float = 1e-3,
     seed: int = 0,
 ) -> Leading:
-    """The ``k`` leading eigenvalues of each target, merged.
+    """The ``k`` leading eigenvalues of each target, all from one Krylov space.
 
     Args:
         operator: square; its transpose is what is multiplied, since that is cheaper for Jacobians.
         k: for each target, twice as many for ``rotation``, whose modes come in pairs and limit the step of games; fewer
             where the operator is smaller.
-        targets: ``largest``, ``rightmost``, ``leftmost``, ``rotation``.
+        targets: of ``largest``, ``rightmost``, ``leftmost``, ``rotation``, ``step-limit``, or orders of one's own as
+            :func:`separatrix.linalg.eigenvalues` takes them.
         max_products: budget for all targets together.
         tol: relative residual of a converged value.
-        seed: of the start vectors.
+        seed: of the start vector.
 
     Cost: ``n`` products below n = 2000, else at most ``max_products``.
     """
     n = operator.shape[0]
-    k = min(k, n)
     dense = n <= DENSE_UP_TO
     subject: LinearOperator = Dense(operator.to_dense().T.contiguous()) if dense else operator.T
-    found: list[tuple[str, Eigenvalues]] = []
-    if dense:  # the whole spectrum is there anyway
-        targets = (*targets, *({"leftmost"} - set(targets)))
-    shares = {target: 2 if target == "rotation" else 1 for target in targets}
-    for target in targets:
-        count = min(shares[target] * k, n)
-        budget = None if dense else max(max_products * shares[target] // sum(shares.values()), count + 2)
-        found.append((target, eigenvalues(subject, count, target=target, max_products=budget, tol=tol, seed=seed)))
-    return _merge(found, products=n if dense else sum(e.products for _, e in found))
-
-
-def _merge(found: Sequence[tuple[str, Eigenvalues]], *, products: int) -> Leading:
-    values: list[complex] = []
-    residuals: list[float] = []
-    converged: list[bool] = []
-    vectors: list[Tensor] = []
-    names: list[list[str]] = []
-    for target, result in found:
-        assert result.vectors is not None
-        fresh: list[int] = []
-        for i, value in enumerate(result.values.tolist()):
-            error = float(result.residuals[i])
-            match = next(
-                (
-                    j
-                    for j in range(len(values))
-                    if j not in fresh and abs(values[j] - value) <= 3 * (error + residuals[j]) + 1e-9 * abs(value)
-                ),
-                None,
-            )
-            if match is None:
-                fresh.append(len(values))
-                values.append(value)
-                residuals.append(error)
-                converged.append(bool(result.converged[i]))
-                vectors.append(result.vectors[i])
-                names.append([target])
-                continue
-            if target not in names[match]:
-                names[match].append(target)
-            if error < residuals[match]:
-                values[match], residuals[match] = value, error
-                converged[match], vectors[match] = bool(result.converged[i]), result.vectors[i]
+    if dense and "leftmost" not in targets:  # the whole spectrum is there anyway
+        targets = (*targets, "leftmost")
+    counts = [min(2 * k if target == "rotation" else k, n) for target in targets]
+    budget = None if dense else max(max_products, max(counts) + 2)
+    found = eigenvalues(subject, counts, target=targets, max_products=budget, tol=tol, seed=seed)
+    assert found.vectors is not None
+    names: list[list[str]] = [[] for _ in range(len(found))]
+    for target, count in zip(targets, counts, strict=True):
+        for i in select(found.values, as_key(target), count):
+            names[i].append(target_name(target))
+    values = found.values.tolist()
     order = sorted(range(len(values)), key=lambda i: (-values[i].real, abs(values[i].imag), -values[i].imag))
     return Leading(
-        torch.tensor([values[i] for i in order], dtype=torch.complex128),
-        torch.tensor([residuals[i] for i in order], dtype=torch.float64),
-        torch.tensor([converged[i] for i in order]),
-        torch.stack([vectors[i] for i in order]),
+        found.values[order],
+        found.residuals[order],
+        found.converged[order],
+        found.vectors[order],
         tuple("+".join(names[i]) for i in order),
-        all(result.complete for _, result in found),
-        products,
-        max(result.noise for _, result in found),
+        found.complete,
+        n if dense else found.products,
+        found.noise,
+        found.krylov,
     )
