@@ -194,5 +194,7 @@ def test_an_optimizer_of_sx_lends_its_bases_and_states() -> None:
 
 
 def test_what_has_no_losses_is_refused() -> None:
-    with pytest.raises(InputError, match="give a Game and its data, or its field, got a Run"):
-        best_response(Run(lambda: None, {"x": torch.ones(1)}), bases=SGD(0.1))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="give a Game and its data, its field, or a Run with roles, got a Linear"):
+        best_response(nn.Linear(1, 1), bases=SGD(0.1))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="needs to know losses and data"):
+        best_response(Run(lambda: None, {"x": torch.ones(1)}))

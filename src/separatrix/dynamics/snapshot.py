@@ -146,7 +146,7 @@ class _Reader:
         if isinstance(value, nn.Module):
             yield self._module(name, value)
         elif isinstance(value, Tensor):
-            yield Part(name, {"": self._copy(value)}, lambda d: _write(value, d[""]), _learns(value), {"": value})
+            yield self._tensor(name, value)
         elif isinstance(value, np.ndarray):
             yield Part(name, value.copy(), lambda d: np.copyto(value, d))
         elif isinstance(value, torch.Generator):
@@ -164,6 +164,18 @@ class _Reader:
             yield from self._container(name, value)
         else:
             raise InputError(_cannot(name, value))
+
+    def _tensor(self, name: str, tensor: Tensor) -> Part:
+        data: dict[str, Any] = {"": self._copy(tensor)}
+        if tensor.is_leaf and tensor.requires_grad:
+            data["grad"] = None if tensor.grad is None else self._copy(tensor.grad)
+
+        def put(data: Mapping[str, Any]) -> None:
+            _write(tensor, data[""])
+            if "grad" in data:
+                tensor.grad = None if data["grad"] is None else data["grad"].to(tensor.device, copy=True)
+
+        return Part(name, data, put, _learns(tensor), {"": tensor})
 
     def _container(self, name: str, value: Any) -> Iterator[Part]:
         items = list(value.items()) if isinstance(value, dict) else list(enumerate(value))

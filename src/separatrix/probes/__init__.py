@@ -5,9 +5,10 @@
 :func:`best_response`.
 """
 
-from separatrix.probes.best_response import BestResponse, Gain, best_response
+from separatrix.probes.best_response import best_response
 from separatrix.probes.diagnose import diagnose
 from separatrix.probes.forecast import Forecast, forecast
+from separatrix.probes.gains import BestResponse, Gain
 from separatrix.probes.horizon import Horizon, horizon
 from separatrix.probes.interplay import Interplay, interplay
 from separatrix.probes.leading import Leading, leading
@@ -28,9 +29,11 @@ __all__ = [
     "Forecast",
     "Gain",
     "Horizon",
+    "Influence",
     "Interplay",
     "Leading",
     "Outlook",
+    "Reading",
     "Reduced",
     "Setting",
     "Sharpness",

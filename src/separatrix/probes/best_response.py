@@ -9,14 +9,12 @@ held-out data too, since a discriminator may gain by remembering the training da
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from itertools import cycle
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from separatrix.dynamics import Base, bases_of
+from separatrix.dynamics import Base, Run, bases_of
 from separatrix.dynamics.bases import State
 from separatrix.dynamics.convert import Given
 from separatrix.dynamics.game_optimizer import GameOptimizer
@@ -24,79 +22,16 @@ from separatrix.dynamics.schemes import States
 from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import Game, GameField
 from separatrix.fields.batches import moved
-from separatrix.probes.numbers import number
+from separatrix.probes.gains import BestResponse, Gain, gain_of
+from separatrix.probes.run_response import best_response_of_run
+
+__all__ = ["BestResponse", "Gain", "best_response"]
 
 Stream = Callable[[int], Iterator[Any]] | Iterable[Any] | None
 
 
-@dataclass(frozen=True)
-class Gain:
-    """One player's gain.
-
-    Attributes:
-        player: who moved.
-        steps: of its own.
-        gain_train: loss before less loss after, on the training data, mean over draws.
-        stderr_train: its standard error over draws (dropout, noise); 0 where the losses draw nothing, NaN for one draw.
-        gain_held_out, stderr_held_out: the same on held-out data; ``None`` where there are none.
-        distance: how far it moved.
-        status: ``done``, or why it stopped, in words; the gains are then those of its last good point.
-    """
-
-    player: str
-    steps: int
-    gain_train: float
-    stderr_train: float
-    gain_held_out: float | None
-    stderr_held_out: float | None
-    distance: float
-    status: str
-
-
-@dataclass(frozen=True)
-class BestResponse:
-    """The gains of all players.
-
-    Attributes:
-        gains: by player, in the game's order.
-        gap_train: their sum on training data: the k-step duality gap.
-        gap_held_out: on held-out data; ``None`` where there are none.
-        gradients: gradient-equivalents spent.
-    """
-
-    gains: dict[str, Gain]
-    gap_train: float
-    gap_held_out: float | None
-    gradients: float
-
-    def __getitem__(self, player: str) -> Gain:
-        return self.gains[player]
-
-    def section(self) -> dict[str, Any]:
-        """Plain data for a record: ``rows``, one a player, the gaps and a sentence."""
-        rows = [{**asdict(gain), "stderr": gain.stderr_train} for gain in self.gains.values()]
-        return {
-            "rows": rows,
-            "gap_train": self.gap_train,
-            "gap_held_out": self.gap_held_out,
-            "gradients": self.gradients,
-            "sentence": self.sentence,
-        }
-
-    @property
-    def sentence(self) -> str:
-        """What was gained, in words."""
-        parts = [
-            f"{g.steps} own steps of {g.player!r} gain {number(g.gain_train)} on training data"
-            + ("" if g.gain_held_out is None else f" and {number(g.gain_held_out)} on held-out data")
-            + ("" if g.status == "done" else f" ({g.status})")
-            for g in self.gains.values()
-        ]
-        return "With the others frozen, " + "; ".join(parts) + "."
-
-
 def best_response(
-    game: Game | GameField,
+    game: Game | GameField | Run,
     data: Any = None,
     held_out: Any = None,
     *,
@@ -113,7 +48,9 @@ def best_response(
     """The gain of each player's own steps from where the modules stand; nothing of the user's is touched.
 
     Args:
-        game: the game, or its field, which brings the data with it.
+        game: the game, or its field, which brings the data with it; or a Run, whose roles say the rest: losses, data, held-out
+            data and optimizers. A player of a run that has no optimizer in the roles makes the run's own steps, and the
+            others are put back after each.
         data: one batch or a ``DataLoader``, as for ``game.on``; gains are measured on all of it.
         held_out: the same, never trained on.
         optimizers: the optimizers in use, ``{"G": opt_g, "D": opt_d}``: each player steps with a copy of its own, state
@@ -135,9 +72,15 @@ def best_response(
     """
     if steps < 1 or draws < 1:
         raise InputError(f"steps and draws must be at least 1, got steps={steps}, draws={draws}.")
+    if isinstance(game, Run):
+        if any(given is not None for given in (data, held_out, optimizers, bases, states, stream, limit)):
+            raise InputError(
+                "the roles of a Run say what its data and optimizers are; give sx.Run(..., roles=sx.Roles(...))."
+            )
+        return best_response_of_run(game, steps=steps, players=players, draws=draws, seed=seed)
     if not isinstance(game, (Game, GameField)):
         raise InputError(
-            f"a best response needs to know the players and their losses: give a Game and its data, or its field, got a "
+            f"a best response needs to know the players and their losses: give a Game and its data, its field, or a Run with roles, got a "
             f"{type(game).__name__}."
         )
     if isinstance(game, GameField):
@@ -158,7 +101,7 @@ def best_response(
         x, made, status, cost = _respond(training, player, own[player], begun[player], steps, stream, seed)
         spent += cost
         after = [_losses(field, x, draws) for field in (training, held) if field is not None]
-        found = [_gain(b, a, player) for b, a in zip(before, after, strict=True)]
+        found = [gain_of(b, a, player) for b, a in zip(before, after, strict=True)]
         gain_held, error_held = found[1] if held is not None else (None, None)
         distance = float((x - here).norm())
         gains[player] = Gain(player, made, *found[0], gain_held, error_held, distance, status)
@@ -237,9 +180,3 @@ def _losses(field: GameField, x: Tensor, draws: int) -> list[dict[str, float]]:
         {player: sum(terms.values()) for player, terms in field.with_seed(field.seed + d).losses(x).items()}
         for d in range(draws)
     ]
-
-
-def _gain(before: list[dict[str, float]], after: list[dict[str, float]], player: str) -> tuple[float, float]:
-    paired = torch.tensor([b[player] - a[player] for b, a in zip(before, after, strict=True)], dtype=torch.float64)
-    error = float(paired.std() / len(paired) ** 0.5) if len(paired) > 1 else float("nan")
-    return float(paired.mean()), error
