@@ -27,10 +27,10 @@ _HOMES = {
     "train": "separatrix.dynamics",
     "twins": "separatrix.probes",
 }
-_ROOMS = {"dynamics", "fields", "linalg", "optim", "probes", "report", "topology", "zoo"}
+_ROOMS = {"atlas", "dynamics", "fields", "linalg", "optim", "probes", "report", "topology", "zoo"}
 
 if TYPE_CHECKING:
-    from separatrix import dynamics, fields, linalg, probes, report, topology, zoo
+    from separatrix import atlas, dynamics, fields, linalg, probes, report, topology, zoo
     from separatrix.dynamics import Method, Problem, Roles, Run, optim, simulate, train
     from separatrix.fields import Field, FunctionField, Game, Loss
     from separatrix.probes import best_response, spectrum, twins
@@ -46,6 +46,7 @@ __all__ = [
     "Problem",
     "Roles",
     "Run",
+    "atlas",
     "best_response",
     "compare_diagnoses",
     "diagnose",

@@ -11,6 +11,7 @@ import typer
 
 from separatrix import __version__
 from separatrix.cli import options as opt
+from separatrix.cli.atlas_command import atlas
 from separatrix.cli.options import Request
 from separatrix.cli.talk import Talk
 from separatrix.cli.topology_command import topology
@@ -168,6 +169,7 @@ def spectrum(
 
 
 app.command()(topology)
+app.add_typer(atlas, name="atlas")
 
 
 @app.command("compare-reports")

@@ -79,10 +79,15 @@ def axes_or_new(ax: Axes | None, size: tuple[float, float]) -> Axes:
 
 
 def svg(draw: Callable[[Axes], object], *, name: str, size: tuple[float, float], label: str) -> str:
+    """A figure of one pair of axes as an inline SVG element; see :func:`svg_of_figure`."""
+    return svg_of_figure(lambda figure: draw(figure.add_subplot()), name=name, size=size, label=label)
+
+
+def svg_of_figure(draw: Callable[[Figure], object], *, name: str, size: tuple[float, float], label: str) -> str:
     """A figure as an inline SVG element: named for screen readers, ids of its own, colours as CSS variables.
 
     Args:
-        draw: draws on the axes it is given.
+        draw: draws on the empty figure it is given.
         name: prefix of every id, unique in the page.
         size: inches.
         label: what the picture shows, for those who don't see it.
@@ -91,7 +96,7 @@ def svg(draw: Callable[[Axes], object], *, name: str, size: tuple[float, float],
         # The fonts that lay the text out may lack a glyph of a user's name; the browser's have it.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure = Figure(figsize=size, layout="constrained")
-        draw(figure.add_subplot())
+        draw(figure)
         stream = io.StringIO()
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = stream.getvalue()

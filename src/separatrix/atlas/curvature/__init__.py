@@ -1,0 +1,1 @@
+"""Curvature: spectra, low rank and the linear algebra of matrices known only through products."""

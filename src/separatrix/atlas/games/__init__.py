@@ -1,0 +1,1 @@
+"""Games: models that learn against each other."""

@@ -1,0 +1,1 @@
+"""Networks: what a network computes, as a geometric object."""

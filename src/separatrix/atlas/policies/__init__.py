@@ -1,0 +1,1 @@
+"""Policies: preferences, reinforcement learning, planning."""

@@ -1,0 +1,1 @@
+"""Transport: measures, the maps between them, and sampling."""
