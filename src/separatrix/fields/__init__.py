@@ -6,6 +6,7 @@ cheap, checked products.
 """
 
 from separatrix.fields.field import Field, FunctionField
+from separatrix.fields.finite_scale import FiniteScale, finite_scale
 from separatrix.fields.game import Game, Loss
 from separatrix.fields.game_field import GameField
 from separatrix.fields.gan_losses import GAN_LOSSES, AdversarialLosses, gan_losses
@@ -19,6 +20,7 @@ __all__ = [
     "GAN_LOSSES",
     "AdversarialLosses",
     "Field",
+    "FiniteScale",
     "FunctionField",
     "Game",
     "GameField",
@@ -26,6 +28,7 @@ __all__ = [
     "Loss",
     "NormalForm",
     "Space",
+    "finite_scale",
     "freeze_spectral_norm",
     "gan_losses",
     "hedge",
