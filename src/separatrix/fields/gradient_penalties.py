@@ -98,3 +98,54 @@ def r2(discriminator: Discriminator, fake: Tensor, weight: float) -> Tensor:
     [huang2024]. Raises and costs as :func:`r1`.
     """
     return r1(discriminator, fake, weight)
+
+
+def between(real: Tensor, fake: Tensor) -> Tensor:
+    """A point on the line from each real sample to a generated one, ``u x + (1 - u) g`` with ``u`` uniform, one a sample.
+
+    Draws from the global stream, so that a field can freeze it.
+
+    Raises:
+        InputError: the two have not the same shape.
+    """
+    if real.shape != fake.shape:
+        raise InputError(
+            f"each real sample is joined to a generated one, so the two must have one shape; got {tuple(real.shape)} and "
+            f"{tuple(fake.shape)}."
+        )
+    share = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
+    return share * real + (1 - share) * fake
+
+
+def zero_centred(discriminator: Discriminator, real: Tensor, fake: Tensor, weight: float) -> Tensor:
+    """The zero-centred penalty between the samples: ``weight / 2 E |grad_x D(u x + (1 - u) g)|^2`` [thanhtung2019].
+
+    The paper writes no 1/2: its weight ``lambda`` is ``2 lambda`` here. Arguments, errors and cost as :func:`wgan_gp`.
+    """
+    return r1(discriminator, between(real, fake), weight)
+
+
+def wgan_gp(
+    discriminator: Discriminator, real: Tensor, fake: Tensor, weight: float = 10.0, *, slope: float = 1.0
+) -> Tensor:
+    """WGAN-GP: ``weight E (|grad_x D(u x + (1 - u) g)| - slope)^2`` [gulrajani2017, eq. 3]; there is no 1/2.
+
+    For the Wasserstein loss. It bounds the discriminator but does not damp it: the Dirac-GAN still cycles
+    [mescheder2018, section 3]. Where the slope vanishes its length is no differentiable function, and 0 is taken as its gradient.
+
+    Args:
+        discriminator: returns one number for each sample.
+        real, fake: of one shape ``(b, ...)``; ``fake`` undetached.
+        weight: ``lambda``.
+        slope: what the length of the slope is drawn to.
+
+    Raises:
+        InputError: two shapes, or several outputs for a sample.
+
+    Cost: as :func:`r1`; draws one number for each sample from the global stream.
+    """
+    x = watched(between(real, fake))
+    squares = squared_slopes(discriminator(x), x)
+    flat = squares == 0
+    length = torch.where(flat, torch.ones_like(squares), squares).sqrt().masked_fill(flat, 0.0)
+    return weight * (length - slope).square().mean()
