@@ -21,11 +21,13 @@ _HOMES = {
     "Run": "separatrix.dynamics",
     "best_response": "separatrix.probes",
     "compare_diagnoses": "separatrix.report",
+    "critical_step": "separatrix.probes",
     "diagnose": "separatrix.report",
     "simulate": "separatrix.dynamics",
     "spectrum": "separatrix.probes",
     "train": "separatrix.dynamics",
     "twins": "separatrix.probes",
+    "update_shares": "separatrix.probes",
 }
 _ROOMS = {"atlas", "dynamics", "fields", "linalg", "optim", "probes", "report", "topology", "zoo"}
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from separatrix import atlas, dynamics, fields, linalg, probes, report, topology, zoo
     from separatrix.dynamics import Method, Problem, Roles, Run, optim, simulate, train
     from separatrix.fields import Field, FunctionField, Game, Loss
-    from separatrix.probes import best_response, spectrum, twins
+    from separatrix.probes import best_response, critical_step, spectrum, twins, update_shares
     from separatrix.report import Diagnosis, compare_diagnoses, diagnose
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "atlas",
     "best_response",
     "compare_diagnoses",
+    "critical_step",
     "diagnose",
     "dynamics",
     "fields",
@@ -61,6 +64,7 @@ __all__ = [
     "topology",
     "train",
     "twins",
+    "update_shares",
     "zoo",
 ]
 

@@ -91,10 +91,14 @@ class Snapshot:
         """The paths of the trainable tensors."""
         return {joined(part.name, key) for part in self.parts for key in part.parameters}
 
+    def live_tensors(self) -> dict[str, Tensor]:
+        """The live tensors of modules, and those listed themselves, by path."""
+        return {joined(part.name, key): tensor for part in self.parts for key, tensor in part.live.items()}
+
     def paths_of(self, tensors: Iterable[Tensor]) -> list[str]:
         """Where these live tensors stand in the state, sorted; those that it does not list are left out."""
         wanted = {id(t) for t in tensors}
-        return sorted(joined(p.name, key) for p in self.parts for key, live in p.live.items() if id(live) in wanted)
+        return sorted(path for path, live in self.live_tensors().items() if id(live) in wanted)
 
     def replaced(self, tensors: Mapping[str, Tensor]) -> Snapshot:
         """The same snapshot with other tensors at some paths."""

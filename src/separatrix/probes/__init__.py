@@ -6,6 +6,7 @@
 """
 
 from separatrix.probes.best_response import best_response
+from separatrix.probes.critical_step import CriticalStep, critical_step
 from separatrix.probes.diagnose import diagnose
 from separatrix.probes.forecast import Forecast, forecast
 from separatrix.probes.gains import BestResponse, Gain
@@ -21,9 +22,11 @@ from separatrix.probes.signature import Signature, signature
 from separatrix.probes.spectrum import Spectrum, spectrum
 from separatrix.probes.stability import Outlook, outlook, outlooks
 from separatrix.probes.twins import twins, twins_of_method
+from separatrix.probes.update_shares import TermShare, UpdateShares, update_shares
 
 __all__ = [
     "BestResponse",
+    "CriticalStep",
     "Diagnosis",
     "Finding",
     "Forecast",
@@ -39,8 +42,11 @@ __all__ = [
     "Sharpness",
     "Signature",
     "Spectrum",
+    "TermShare",
     "Twins",
+    "UpdateShares",
     "best_response",
+    "critical_step",
     "diagnose",
     "forecast",
     "horizon",
@@ -55,4 +61,5 @@ __all__ = [
     "spectrum",
     "twins",
     "twins_of_method",
+    "update_shares",
 ]
