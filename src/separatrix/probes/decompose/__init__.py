@@ -1,33 +1,40 @@
 """Is it a gradient? What part of a field descends, what part turns, and what part the players do not care about.
 
 - A finite game: :func:`decompose_game`. A flow on a graph or complex: :func:`decompose_flow`, :func:`rank_by_hodge`.
+- On a torus :func:`decompose_torus`, on a box :func:`decompose_box`.
 - At a point: :func:`local_split`, :func:`rotation_planes`, :func:`local_equilibrium`; along a segment :func:`path_angle`.
 
 Fields point in the direction of motion; conversions from the cost fields of papers happen here and are said.
 """
 
 from separatrix.probes.decompose.balance import Balance, balance
+from separatrix.probes.decompose.box import decompose_box
 from separatrix.probes.decompose.equilibria import Curvature, LocalEquilibrium, local_equilibrium
 from separatrix.probes.decompose.finite_games import GameDecomposition, decompose_game, interactions
 from separatrix.probes.decompose.graphs import FlowDecomposition, decompose_cochain, decompose_flow, rank_by_hodge
+from separatrix.probes.decompose.grids import GridDecomposition
 from separatrix.probes.decompose.local import LocalSplit, Potentialness, local_split
 from separatrix.probes.decompose.path_angle import PathAngle, path_angle
 from separatrix.probes.decompose.planes import RotationPlane, rotation_planes
+from separatrix.probes.decompose.torus import decompose_torus
 
 __all__ = [
     "Balance",
     "Curvature",
     "FlowDecomposition",
     "GameDecomposition",
+    "GridDecomposition",
     "LocalEquilibrium",
     "LocalSplit",
     "PathAngle",
     "Potentialness",
     "RotationPlane",
     "balance",
+    "decompose_box",
     "decompose_cochain",
     "decompose_flow",
     "decompose_game",
+    "decompose_torus",
     "interactions",
     "local_equilibrium",
     "local_split",
