@@ -6,9 +6,11 @@ import re
 from typing import TYPE_CHECKING
 
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm as OldWeightNorm
 
 from separatrix.errors import UnsupportedOperatorError
+from separatrix.fields.exact_norms import TORCH_SPECTRAL_NORM, TORCH_WEIGHT_NORM
 from separatrix.fields.game_field import GameField
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def refuse_known_wrong(field: Field) -> None:
                 raise UnsupportedOperatorError(
                     f"player {player!r}, module {where!r}: spectral_norm in train mode moves its singular vectors at each "
                     "forward and hides them from autograd, so its Jacobian is silently wrong; measure with the vectors "
-                    "frozen: sx.fields.freeze_spectral_norm(model)."
+                    "frozen, sx.fields.freeze_spectral_norm(model), or in a copy with the exact norm, "
+                    "sx.fields.with_exact_norms(model)."
                 )
 
 
@@ -79,24 +82,18 @@ def suspects(field: Field, player: str) -> str:
     weight_norms = [
         re.sub(r"\.?parametrizations\..*$", "", name) or "itself"
         for name, part in module.named_modules()
-        if type(part).__name__ == "_WeightNorm"
-        or any(type(h).__name__ == "WeightNorm" for h in part._forward_pre_hooks.values())
+        if isinstance(part, TORCH_WEIGHT_NORM)
+        or any(isinstance(h, OldWeightNorm) for h in part._forward_pre_hooks.values())
     ]
     if weight_norms:
         return (
             f"weight_norm in {', '.join(sorted(set(weight_norms)))} (its fused double backward is wrong in torch on CPU): "
-            "remove it for measuring with torch.nn.utils.parametrize.remove_parametrizations, or write w = g * v / v.norm()"
+            "measure a copy that shares the parameters, sx.fields.with_exact_norms(model), or write w = g * v / v.norm()"
         )
     return ""
 
 
 def _is_spectral_norm(part: nn.Module) -> bool:
-    return isinstance(part, _SPECTRAL) or any(
-        type(h).__name__ == "SpectralNorm" for h in part._forward_pre_hooks.values()
+    return isinstance(part, TORCH_SPECTRAL_NORM) or any(
+        isinstance(h, OldSpectralNorm) for h in part._forward_pre_hooks.values()
     )
-
-
-# The class is private; it is reached through what the public function registers.
-_SPECTRAL = type(
-    parametrizations.spectral_norm(nn.Linear(2, 2)).parametrizations["weight"][0]  # type: ignore[index]
-)
