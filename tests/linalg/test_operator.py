@@ -81,6 +81,11 @@ def test_tags_survive_exactly_where_they_hold():
     assert s.shift(1.0).tags == {"symmetric", "definite"}
     assert s.shift(-1.0).tags == {"symmetric"}
     assert k.T.tags == {"skew"}
+    half = Plain(S, {"symmetric", "semidefinite"})
+    assert (2 * half).tags == half.T.tags == (half + half).tags == {"symmetric", "semidefinite"}
+    assert (-1.0 * half).tags == (0.0 * half).tags - {"semidefinite"} == {"symmetric"}
+    assert (half + s).tags == half.shift(0.1).tags == {"symmetric", "definite"}
+    assert half.shift(-0.1).tags == (half + Plain(S, {"symmetric"})).tags == {"symmetric"}
     assert s.T is s
     assert (a.sym.tags, a.antisym.tags) == ({"symmetric"}, {"skew"})
     assert Tagged(a, {"skew"}).antisym.tags == {"skew"}

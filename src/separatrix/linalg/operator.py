@@ -2,8 +2,8 @@
 
 An operator maps ``(n,)`` to ``(m,)``. Blocks of ``k`` vectors are ``(k, n)``, one vector a row, so that
 each is contiguous. Complex vectors are taken as two real products; the imaginary part is never dropped.
-Tags (``symmetric``, ``skew``, ``definite``) are asserted by whoever builds the operator, or derived; a
-solver that needs one refuses without it.
+Tags (``symmetric``, ``skew``, and ``definite`` or ``semidefinite``, both positive) are asserted by whoever
+builds the operator, or derived; a solver that needs one refuses without it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 
-TAGS = frozenset({"symmetric", "skew", "definite"})
+TAGS = frozenset({"symmetric", "skew", "definite", "semidefinite"})
+POSITIVE = frozenset({"definite", "semidefinite"})
 
 
 class LinearOperator(ABC):
@@ -30,7 +31,7 @@ class LinearOperator(ABC):
         shape: ``(rows, columns)``.
         dtype: real dtype of the products.
         device: where the products live.
-        tags: any of ``symmetric``, ``skew``, ``definite``.
+        tags: any of ``symmetric``, ``skew``, ``definite``, ``semidefinite``.
     """
 
     def __init__(
@@ -226,7 +227,7 @@ class Scaled(LinearOperator):
     """``factor * A``."""
 
     def __init__(self, inner: LinearOperator, factor: float) -> None:
-        tags = inner.tags if factor > 0 else inner.tags - {"definite"}
+        tags = inner.tags if factor > 0 else inner.tags - POSITIVE
         super().__init__(inner.shape, dtype=inner.dtype, device=inner.device, tags=tags)
         self.inner, self.factor = inner, factor
 
@@ -244,13 +245,16 @@ class Scaled(LinearOperator):
 
 
 class Sum(LinearOperator):
-    """``A + B``; a tag survives where both carry it."""
+    """``A + B``; a tag survives where both carry it, and one definite part makes a semidefinite one definite."""
 
     def __init__(self, a: LinearOperator, b: LinearOperator) -> None:
         _same_place(a, b)
         if a.shape != b.shape:
             raise InputError(f"operators of shapes {a.shape} and {b.shape} cannot be added.")
-        super().__init__(a.shape, dtype=a.dtype, device=a.device, tags=a.tags & b.tags)
+        tags = a.tags & b.tags
+        if a.tags & POSITIVE and b.tags & POSITIVE:
+            tags |= {"definite" if "definite" in a.tags | b.tags else "semidefinite"}
+        super().__init__(a.shape, dtype=a.dtype, device=a.device, tags=tags)
         self.a, self.b = a, b
 
     def _apply(self, u: Tensor) -> Tensor:
