@@ -1,7 +1,7 @@
 """Is it a gradient? What part of a field descends, what part turns, and what part the players do not care about.
 
 - A finite game: :func:`decompose_game`. A flow on a graph or complex: :func:`decompose_flow`, :func:`rank_by_hodge`.
-- On a torus :func:`decompose_torus`, on a box :func:`decompose_box`.
+- On a torus :func:`decompose_torus`, on a box :func:`decompose_box`, on samples :func:`decompose_samples`.
 - At a point: :func:`local_split`, :func:`rotation_planes`, :func:`local_equilibrium`; along a segment :func:`path_angle`.
 
 Fields point in the direction of motion; conversions from the cost fields of papers happen here and are said.
@@ -10,17 +10,20 @@ Fields point in the direction of motion; conversions from the cost fields of pap
 from separatrix.probes.decompose.balance import Balance, balance
 from separatrix.probes.decompose.box import decompose_box
 from separatrix.probes.decompose.equilibria import Curvature, LocalEquilibrium, local_equilibrium
+from separatrix.probes.decompose.features import Features, polynomial_features, radial_features, random_features
 from separatrix.probes.decompose.finite_games import GameDecomposition, decompose_game, interactions
 from separatrix.probes.decompose.graphs import FlowDecomposition, decompose_cochain, decompose_flow, rank_by_hodge
 from separatrix.probes.decompose.grids import GridDecomposition
 from separatrix.probes.decompose.local import LocalSplit, Potentialness, local_split
 from separatrix.probes.decompose.path_angle import PathAngle, path_angle
 from separatrix.probes.decompose.planes import RotationPlane, rotation_planes
+from separatrix.probes.decompose.samples import SampleDecomposition, Share, decompose_samples
 from separatrix.probes.decompose.torus import decompose_torus
 
 __all__ = [
     "Balance",
     "Curvature",
+    "Features",
     "FlowDecomposition",
     "GameDecomposition",
     "GridDecomposition",
@@ -29,16 +32,22 @@ __all__ = [
     "PathAngle",
     "Potentialness",
     "RotationPlane",
+    "SampleDecomposition",
+    "Share",
     "balance",
     "decompose_box",
     "decompose_cochain",
     "decompose_flow",
     "decompose_game",
+    "decompose_samples",
     "decompose_torus",
     "interactions",
     "local_equilibrium",
     "local_split",
     "path_angle",
+    "polynomial_features",
+    "radial_features",
+    "random_features",
     "rank_by_hodge",
     "rotation_planes",
 ]
