@@ -290,7 +290,7 @@ def gan() -> Diagnosis:
         },
         "best_response": {
             "rows": [
-                {"player": "G", "steps": 100, "gain_train": 0.11, "gain_held_out": 0.10},
+                {"player": "G", "steps": 100, "gain_train": 0.51, "gain_held_out": 0.48},
                 {"player": "D", "steps": 100, "gain_train": 0.38, "gain_held_out": 0.67},
             ],
             "sentence": "With the generator frozen, 100 steps of the discriminator gain 0.38 (training) and 0.67 (held-out).",
@@ -372,7 +372,7 @@ def alternating() -> Diagnosis:
         "table": {"steps": steps, "momenta": momenta, "multipliers": table},
         "model_gap": 1.2e-3,
         "remaining": 500,
-        "sentence": "One pair of multipliers lies outside the unit circle, by 0.55% per round.",
+        "sentence": "One pair of multipliers lies outside the unit circle, by 0.55% per step.",
     }
     method = {**base.sections["method"], "scheme": "alternating", "sentence": "D moves first, then G sees the new D."}
     return replace(

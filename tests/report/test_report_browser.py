@@ -127,8 +127,8 @@ def test_the_sliders_change_the_sentence_and_the_button_brings_it_back(tab: Tab)
 def test_the_disc_picks_from_its_table_and_names_the_gap_and_neutral_modes(tab: Tab) -> None:
     page = tab("alternating")
     assert says(page) == (
-        "At 1.0 × the step and momentum 0.5: 2 of 11 measured modes grow; the fastest by 0.55% per round, "
-        "a rotation with a period of 83 rounds; 2 more are neutral over the 500 steps to go."
+        "At 1.0 × the step and momentum 0.5: 2 of 11 measured modes grow; the fastest by 0.55% per step, "
+        "a rotation with a period of 83 steps; 2 more are neutral over the 500 steps to go."
     )
     assert page.locator("#view-whole .mode.neutral").count() == 2
     assert "neutral over the 500 steps to go" in page.locator(".legend").inner_text()
@@ -230,7 +230,7 @@ def test_script_and_python_say_the_same(tab: Tab, case: str) -> None:
     for (step, momentum, _, _), words in zip(settings, said, strict=True):
         modes = regions.modes(section, step, momentum)
         here = regions.setting(float(step), None if extra else momentum)
-        assert words == regions.sentence(modes, here, "round" if disc else "step", section.get("remaining"))
+        assert words == regions.sentence(modes, here, section.get("remaining"))
 
 
 # Moduli and angles on both sides of each border, at 200 steps to go: |log m| = 1/200, one turn in 200 steps, turn = growth.
@@ -262,7 +262,7 @@ def test_script_and_python_agree_on_what_is_neutral_and_what_turns(tab: Tab) -> 
                 " separatrix.turning(m, remaining)]",
                 [[m.real, m.imag], residual, remaining],
             )
-            assert (state, turns) == (modes[0].state, regions.turning(m, "round", remaining)), (size, angle, remaining)
+            assert (state, turns) == (modes[0].state, regions.turning(m, remaining)), (size, angle, remaining)
 
 
 def test_script_and_python_draw_the_same_region(tab: Tab) -> None:
@@ -283,3 +283,26 @@ def test_verdicts_of_any_length_stay_beside_the_picture_and_above_the_fold(tab: 
         picture, box = page.locator(".hero").bounding_box(), page.locator(".verdict").bounding_box()
         assert box["x"] + box["width"] <= picture["x"]
         assert box["height"] < 420
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_table_that_is_cut_on_a_phone_says_so_and_keeps_its_first_column_in_view(tab: Tab, case: str) -> None:
+    page = tab(case, 390)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    for box in page.locator(".scroll").all():
+        seen = box.evaluate("e => [e.scrollWidth > e.clientWidth + 1, e.previousElementSibling?.className || '']")
+        assert seen[0] <= (seen[1] == "sideways"), box.get_attribute("aria-label")
+        if seen[0]:
+            assert "gradient" in box.evaluate("e => getComputedStyle(e).backgroundImage")
+            box.evaluate("e => { e.scrollLeft = 60 }")
+            row = box.locator("tbody th").first
+            assert row.bounding_box()["x"] == pytest.approx(box.bounding_box()["x"], abs=1)
+
+
+def test_the_edge_of_stability_is_the_large_picture_of_the_disc(tab: Tab) -> None:
+    page = tab("alternating")
+    near, whole = (page.locator(f"#view-{name}").bounding_box() for name in ("near", "whole"))
+    assert near["width"] > 1.5 * whole["width"]
+    assert near["x"] < whole["x"]
+    frame = page.locator("#view-whole .window").bounding_box()
+    assert 5 < frame["width"] < whole["width"] / 2

@@ -70,8 +70,11 @@ def test_without_findings_the_page_says_so() -> None:
 
 def test_a_missing_section_is_one_line() -> None:
     text = page_of("gaps")
-    assert "Not measured: the budget of 12 products was spent." in text
-    assert text.count('class="missing"') == 12
+    absent = text[text.index('<section id="not-measured"') :]
+    assert '<dt>Spectrum</dt><dd class="missing">the budget of 12 products was spent.</dd>' in absent
+    assert absent.count('class="missing"') == 4
+    assert 'href="#not-measured"' in text
+    assert "not-measured" not in page_of("gan")
 
 
 def test_without_a_signature_there_is_no_script() -> None:

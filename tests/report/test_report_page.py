@@ -5,6 +5,7 @@ import importlib
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fixture
 import numpy as np
@@ -12,12 +13,14 @@ import pytest
 
 from separatrix.errors import InputError
 from separatrix.probes import findings
-from separatrix.report import figures, page, signature_plot
+from separatrix.probes.record import Diagnosis
+from separatrix.report import figures, glance, page, signature_plot, to_html, to_markdown, to_text
 from separatrix.report.references import WORKS, cited
 from separatrix.report.tables import TABLES
+from separatrix.report.words import explained
 
 
-@pytest.mark.parametrize("name", ["report", "probes.numbers", "report.regions", "report.references"])
+@pytest.mark.parametrize("name", ["report", "probes.numbers", "report.regions", "report.references", "report.words"])
 def test_the_examples_in_the_docstrings_hold(name: str) -> None:
     module = importlib.import_module(f"separatrix.{name}")
     assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0
@@ -26,8 +29,18 @@ def test_the_examples_in_the_docstrings_hold(name: str) -> None:
 def test_every_section_has_its_part_and_missing_ones_say_so() -> None:
     found = {part.key: part for part in page.parts(fixture.gaps())}
     assert set(found) == set(page.PARTS) - page.OPTIONAL
-    assert found["spectrum"].missing == "Not measured: the budget of 12 products was spent."
-    assert found["cost"].missing == "Not measured."
+    assert found["spectrum"].missing == "the budget of 12 products was spent."
+    assert found["cost"].missing == page.NO_REASON
+    absent = dict(page.not_measured(found.values()))
+    assert absent["Spectrum"] == "the budget of 12 products was spent."
+    assert "sx.Problem(score" in absent["Score"]
+    assert (
+        absent[
+            "A slice of the field, Sharpness, Stability of methods, Trust horizon, Forecast against fact, Best response, Method, Cost, Reproduce"
+        ]
+        == page.NO_REASON
+    )
+    assert list(absent)[-1].startswith("A slice")
     assert not found["interplay"].missing
 
 
@@ -50,16 +63,17 @@ def test_notes_that_explain_a_gap_are_not_repeated() -> None:
 
 
 def test_a_glance_shows_the_numbers_that_decide() -> None:
-    glance = {name: value for name, value, _ in page.at_a_glance(fixture.gan())}
-    assert glance == {
-        "Fastest growth": "+0.82%",
+    seen = {name: value for name, value, _ in glance.at_a_glance(fixture.gan())}
+    assert seen == {
+        "Growth of the rotation": "+0.82%",
         "Sharpness": "45%",
         "Rotation": "31%",
+        "Twin runs": "+0.79%",
         "Best response": "0.670",
         "Trust horizon": "190 steps",
         "Fréchet distance": "41.3",
     }
-    healthy = {name: value for name, value, _ in page.at_a_glance(fixture.healthy())}
+    healthy = {name: value for name, value, _ in glance.at_a_glance(fixture.healthy())}
     assert (healthy["Slowest decay"], healthy["Trust horizon"]) == ("−20%", "≥ 190 steps")
 
 
@@ -84,7 +98,7 @@ def test_every_work_that_a_finding_cites_stands_on_the_page() -> None:
     ],
 )
 def test_a_short_first_sentence_is_the_headline(verdict: str, lead: str, rest: str) -> None:
-    assert page.headline(replace(fixture.healthy(), verdict=verdict)) == (lead, rest)
+    assert glance.headline(replace(fixture.healthy(), verdict=verdict)) == (lead, rest)
 
 
 def test_no_limit_and_no_safe_step_are_told_apart() -> None:
@@ -143,8 +157,8 @@ def test_circles_are_round(draw: object) -> None:
 
 
 def test_the_edge_of_stability_is_magnified_where_modes_crowd_there() -> None:
-    assert signature_plot.near_radius(fixture.gan().sections["signature"]) == 0.2
-    assert signature_plot.near_radius(fixture.alternating().sections["signature"]) == 0.2
+    assert signature_plot.near_radius(fixture.gan().sections["signature"]) == pytest.approx(0.15)
+    assert signature_plot.near_radius(fixture.alternating().sections["signature"]) == pytest.approx(0.1)
     assert signature_plot.near_radius(fixture.healthy().sections["signature"]) is None
 
 
@@ -171,3 +185,96 @@ def test_numbers_that_were_not_measured_leave_a_gap_in_the_figure() -> None:
     figures.best_response({"rows": [row]})
     figures.sharpness({"rows": [{"name": "joint", "value": 1.0, "residual": 0.1, "limit": None, "ratio": None}]})
     assert TABLES["best_response"]({"rows": [row]}).rows == (("G", "1", "–", "–"),)
+
+
+def with_modes(points: list[tuple[complex, bool]], *, remaining: int | None = None, **changes: Any) -> Diagnosis:
+    """The alternating GAN with other multipliers, and other findings where they are given."""
+    found = fixture.alternating()
+    rows = [{"real": m.real, "imag": m.imag, "residual": 1e-9, "converged": c, "label": ""} for m, c in points]
+    signature = {**found.sections["signature"], "points": rows, "remaining": remaining}
+    return replace(found, sections={**found.sections, "signature": signature}, **changes)
+
+
+def test_the_first_tile_speaks_of_the_mode_that_the_first_finding_speaks_of() -> None:
+    modes = [(1.05 + 0j, True), (1.01 * np.exp(0.1j), True), (1.3 + 0j, False)]
+    turning = replace(fixture.FINDINGS[0], value=1.01)
+    name, value, beside = glance.at_a_glance(with_modes(modes, findings=(turning,)))[0]
+    assert (name, value) == ("Growth of the rotation", "+1.0%")
+    assert "period of 63 steps" in beside
+    other = replace(fixture.FINDINGS[1])
+    assert glance.at_a_glance(with_modes(modes, findings=(other,)))[0][:2] == ("Fastest growth", "+5.0%")
+
+
+@pytest.mark.parametrize(
+    ("modulus", "remaining", "name"),
+    [(1.0011, 1000, "Fastest growth"), (1.0009, 1000, "Leading mode"), (0.9989, 1000, "Slowest decay")],
+)
+def test_the_first_tile_calls_neutral_what_is_neutral(modulus: float, remaining: int, name: str) -> None:
+    tile = glance.at_a_glance(with_modes([(modulus + 0j, True)], remaining=remaining, findings=()))[0]
+    assert tile[0] == name
+    assert ("neutral over 1000 steps" in tile[2]) == (name == "Leading mode")
+
+
+def test_the_gain_shown_first_is_that_of_the_player_that_gains_least_for_its_loss() -> None:
+    rows = [
+        {"player": "G", "steps": 9, "gain_train": 0.5, "gain_held_out": None},
+        {"player": "D", "steps": 9, "gain_train": 0.4, "gain_held_out": None},
+    ]
+    for losses, player in (({"G": 10.0, "D": 1.0}, "G"), ({"G": 1.0, "D": 1.0}, "D")):
+        bare = replace(fixture.gaps(), sections={"best_response": {"rows": rows}, "problem": {"losses": losses}})
+        assert glance.at_a_glance(bare) == [
+            ("Best response", {"G": "0.500", "D": "0.400"}[player], f"training gain of {player}, which gains least")
+        ]
+
+
+def test_a_hidden_interaction_is_a_caveat_on_all_that_speaks_of_it() -> None:
+    finding = replace(fixture.FINDINGS[1], code="detached", title="The players' interaction is hidden")
+    found = replace(fixture.gan(), findings=(finding,))
+    doubtful = {part.key for part in page.parts(found) if part.caveat}
+    assert doubtful == page.OF_THE_INTERACTION
+    assert "“The players' interaction is hidden”" in page.general_notes(found)[0]
+    assert to_html(found).count('class="caveat"') == len(doubtful)
+    assert "without those blocks" in to_markdown(found)
+    assert "without those blocks" in to_text(found).replace("\n", " ")
+    assert not any(part.caveat for part in page.parts(fixture.gan()))
+
+
+def test_words_are_explained_where_they_stand() -> None:
+    text = to_html(fixture.gan())
+    finding = text[text.index("Undamped rotation that the momentum drives") :]
+    assert "Words: " in finding[: finding.index("</li>")]
+    assert [word for word, _ in explained("compare with the smooth twin")] == ["smooth twin"]
+    assert explained("nothing of the kind") == []
+    known = {word for part in page.parts(fixture.gan()) for word, _ in part.words}
+    assert {"multiplier m", "residual", "skill", "gradient-equivalent"} <= known
+
+
+def test_a_pair_is_one_row_and_a_lone_member_keeps_its_sign() -> None:
+    spectrum = fixture.gan().sections["spectrum"]
+    shown = [row[0] for row in TABLES["spectrum"](spectrum).rows]
+    assert "−0.210 ± 0.110i" in shown
+    assert len(shown) == 8
+    lone = {**spectrum, "rows": [row for row in spectrum["rows"] if row["imag"] <= 0]}
+    assert "−0.210 − 0.110i" in [row[0] for row in TABLES["spectrum"](lone).rows]
+    assert TABLES["spectrum"](spectrum).columns[0] == "h·λ"
+    plain = {**spectrum, "metric": "Jacobian, per unit of time"}
+    assert TABLES["spectrum"](plain).columns[0] == "λ"
+
+
+def test_where_no_step_is_safe_the_figure_shows_growth_and_otherwise_windows() -> None:
+    rows = fixture.gan().sections["stability"]["rows"]
+    none = [{**row, "safe_step": 0.0} for row in rows]
+    ax = figures.stability({"rows": none})
+    assert "no step is safe" in ax.get_xlabel()
+    assert len([patch for patch in ax.patches if patch.get_width() > 0]) == sum(r["growth"] > 1 for r in rows)
+    told = [text.get_text() for text in figures.stability({"rows": rows}).texts]
+    assert "✕ no safe step (+0.82% per step at the present one)" in told
+    for same in ([], [{**rows[0], "growth_per_gradient": 1.0}]):
+        figures.stability({"rows": same})
+
+
+def test_the_grid_of_samples_fills_its_last_row_where_it_can() -> None:
+    def columns(count: int) -> int:
+        return (figures.sample_grid({"images": [[0]] * count, "height": 1, "width": 1}).shape[1] + 1) // 2
+
+    assert [columns(n) for n in (64, 40, 37, 5)] == [16, 10, 10, 5]

@@ -107,7 +107,7 @@ def test_the_sentence_names_neutral_modes() -> None:
 def test_what_grows_faster_than_it_turns_or_turns_too_slowly_is_said_not_to_turn(
     modulus: float, angle: float, remaining: int | None, turns: bool
 ) -> None:
-    words = regions.turning(cmath.rect(modulus, angle), "step", remaining)
+    words = regions.turning(cmath.rect(modulus, angle), remaining)
     assert words.startswith("a rotation") if turns else words == "without turning"
 
 

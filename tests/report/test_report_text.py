@@ -148,7 +148,7 @@ def test_rich_prints_the_page_in_colour() -> None:
 def test_a_notebook_shows_a_table_and_the_findings_and_nothing_of_the_users_as_markup() -> None:
     cell = fixture.gan()._repr_html_()
     assert "<td" in cell
-    assert "Fastest growth" in cell
+    assert "Growth of the rotation" in cell
     assert "Set the momentum of both players to 0" in cell
     hostile = fixture.gaps()._repr_html_()
     assert "<script" not in hostile

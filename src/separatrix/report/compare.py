@@ -18,6 +18,7 @@ Row = tuple[str, str | None, str | None]
 # the self-tests of a field and of a black box.
 EVIDENCE: Mapping[str, tuple[str, ...]] = {
     "undamped-rotation": ("signature",),
+    "unconfirmed-rotation": ("signature", "forecast"),
     "growing-mode": ("signature",),
     "step-beyond-limit": ("sharpness", "stability"),
     "no-horizon": ("horizon",),
@@ -177,10 +178,9 @@ def _modes(section: Mapping[str, Any] | None) -> Iterator[tuple[str, str]]:
     found = [mode for mode in regions.modes(section) if mode.state != "not converged"]
     if not found:
         return
-    per = "round" if section["kind"] == "disc" else "step"
     first = regions.leading(found)
-    turns = regions.turning(first.multiplier, per, section.get("remaining"))
-    yield f"|m| of the leading mode, per {per}", f"{abs(first.multiplier):.4f}, {turns}"
+    turns = regions.turning(first.multiplier, section.get("remaining"))
+    yield "|m| of the leading mode, per step", f"{abs(first.multiplier):.4f}, {turns}"
     yield "modes that grow", f"{sum(mode.state == 'grows' for mode in found)} of {len(found)}"
 
 

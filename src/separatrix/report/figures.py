@@ -23,7 +23,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from separatrix.errors import InputError
 from separatrix.probes.numbers import number
 from separatrix.probes.record import Diagnosis
-from separatrix.report import signature_plot
+from separatrix.report import signature_plot, stability_plot
 from separatrix.report.style import ACCENT, DECAY, GROW, INK, MUTED, PAPER, RULE, axes_or_new, literal
 
 Source = Diagnosis | Mapping[str, Any]
@@ -128,38 +128,9 @@ def sharpness(source: Source, ax: Axes | None = None) -> Axes:
 
 
 def stability(source: Source, ax: Axes | None = None) -> Axes:
-    """The window of step sizes in which each method damps every measured mode; 1 is the present step."""
+    """The window of steps in which each method keeps the measured modes from growing; growth where no step is safe."""
     rows = section_of(source, "stability")["rows"]
-    ax = axes_or_new(ax, (4.6, 0.7 + 0.48 * len(rows)))
-    low = min([1 / 16] + [0.5 * r["min_step"] for r in rows if r["min_step"]])
-    high = max([16.0] + [3.0 * r["safe_step"] for r in rows if r["safe_step"]])
-    ax.axvline(1, color=MUTED, lw=1.0, ls=(0, (4, 3)), zorder=0)
-    for i, row in enumerate(rows):
-        name = literal(row["method"]) + (" (running)" if row["running"] else "")
-        title = ax.text(low, i - 0.22, name, va="center", weight="bold" if row["running"] else "normal", zorder=3)
-        title.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 0.8})
-        if row["safe_step"] == 0:
-            ax.text(low, i + 0.16, "✕ no stable step", va="center", color=GROW, fontsize=8.5)
-            continue
-        start, end = row["min_step"] or low, high if row["safe_step"] is None else row["safe_step"]
-        color = ACCENT if start <= 1 <= end else DECAY
-        ax.plot([start, end], [i + 0.16] * 2, color=color, lw=5, solid_capstyle="butt")
-        if row["safe_step"] is None:
-            ax.plot(high, i + 0.16, ">", color=color, ms=8, clip_on=False)
-            continue
-        ax.plot(row["safe_step"], i + 0.16, "|", color=INK, ms=9, mew=1.4)
-        end = (row["safe_step"], i + 0.16)
-        ax.annotate(number(row["safe_step"], 2), end, (5, 0), textcoords="offset points", va="center", fontsize=8.5)
-    ax.set_xscale("log", base=2)
-    ax.set(xlim=(low, high), ylim=(max(len(rows), 1) - 0.5, -0.6))
-    wide = range(int(np.log2(low) // 2), int(np.log2(high) // 2) + 1)
-    ticks = [k for k in wide if low <= 4.0**k <= high and k % max(1, len(wide) // 6) == 0]
-    ax.set_xticks([4.0**k for k in ticks], [str(4**k) if k >= 0 else f"1/{4**-k}" for k in ticks])
-    ax.minorticks_off()
-    ax.set_yticks([])
-    ax.spines["left"].set_visible(False)
-    ax.set_xlabel("× the present step")
-    return ax
+    return stability_plot.draw(rows, axes_or_new(ax, (4.6, 0.7 + 0.48 * len(rows))))
 
 
 def horizon(source: Source, ax: Axes | None = None) -> Axes:
@@ -184,7 +155,7 @@ def horizon(source: Source, ax: Axes | None = None) -> Axes:
     ax.set_ylim(bottom=0)
     ax.set_xlim(left=0, right=None if section["curve"] else 1)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0 if ax.get_ylim()[1] > 0.06 else 1))
     _trusted(section, ax)
     ax.set_xlabel("steps")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, handlelength=2.4)
@@ -227,12 +198,17 @@ def best_response(source: Source, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def sample_grid(source: Source, columns: int = 10) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """The generated images as one ``(rows, columns, 3)`` array with a margin of one pixel between them."""
+def sample_grid(source: Source, columns: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The generated images as one ``(rows, columns, 3)`` array with a margin of one pixel between them.
+
+    Args:
+        columns: images in a row; from 8 to 16, such that the last row is full if one of them does, where ``None``.
+    """
     section = section_of(source, "samples")
     height, width, channels = section["height"], section["width"], section.get("channels", 1)
     pixels = np.array(section["images"], dtype=np.uint8).reshape(-1, height, width, channels)
-    columns = min(columns, len(pixels))
+    full = [c for c in range(16, 7, -1) if len(pixels) % c == 0]
+    columns = min(columns or next(iter(full), 10), len(pixels))
     rows = -(-len(pixels) // columns)
     grid = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), 128, dtype=np.uint8)
     for i, image in enumerate(pixels):

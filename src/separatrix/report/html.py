@@ -18,15 +18,21 @@ from matplotlib.axes import Axes
 from separatrix.probes.numbers import exact, number
 from separatrix.probes.record import Diagnosis
 from separatrix.report import figures, page, regions, signature_plot
+from separatrix.report.glance import at_a_glance, headline
 from separatrix.report.references import cited
 from separatrix.report.style import svg
+from separatrix.report.words import explained
 
 # Sections with a figure: how it is drawn, its size in inches, and what a reader who does not see it is told.
 PLATES: dict[str, tuple[Callable[[Diagnosis, Axes], Axes], tuple[float, float], str]] = {
     "interplay": (figures.interplay, (3.5, 3.1), "Squares sized by the norms of the blocks of the Jacobian."),
     "slice": (figures.slice_figure, (4.6, 4.7), "Streamlines of the field in a plane, with the path of training."),
     "sharpness": (figures.sharpness, (4.6, 0.0), "Bars: share of the limit for the joint map and each player."),
-    "stability": (figures.stability, (4.6, 0.0), "Bars: the stable range of step sizes of each method."),
+    "stability": (
+        figures.stability,
+        (4.6, 0.0),
+        "Bars by method: the range of safe steps, or growth at the present step where none is safe.",
+    ),
     "horizon": (figures.horizon, (4.6, 2.9), "Curves: the error of growth rates and its parts, against steps."),
     "best_response": (figures.best_response, (4.6, 0.0), "Points: gain on training and on held-out data by player."),
 }
@@ -49,16 +55,18 @@ def to_html(diagnosis: Diagnosis) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["shown"] = exact
+    environment.filters["explained"] = lambda finding: explained(finding.sentence, finding.remedy, finding.source)
     environment.filters["brief"] = partial(number, digits=2)
-    lead, rest = page.headline(diagnosis)
+    lead, rest = headline(diagnosis)
     templates = files("separatrix.report") / "templates"
     return environment.get_template("page.html.j2").render(
         diagnosis=diagnosis,
-        parts=sections,
+        parts=[part for part in sections if not part.missing],
+        absent=page.not_measured(sections),
         lead=lead,
         rest=rest,
         size="brief" if len(lead) <= 60 else "full" if len(lead) <= 150 else "long",
-        glance=page.at_a_glance(diagnosis),
+        glance=at_a_glance(diagnosis),
         notes=page.general_notes(diagnosis),
         works=cited(finding.source for finding in diagnosis.findings),
         css=(templates / "page.css").read_text(encoding="utf-8"),
@@ -85,12 +93,19 @@ def _signature(diagnosis: Diagnosis) -> dict[str, Any] | None:
     disc, radius = section["kind"] == "disc", signature_plot.near_radius(section)
     region = "the unit circle" if disc else "the stability region of the running method"
     label = f"Measured modes and {region}. The sentence beside it says which of them grow."
-    size = (3.9, 3.7) if disc else (4.9, 3.3)
+    large, small = ((4.9, 4.1), (3.0, 2.9)) if disc else ((4.9, 3.3), (3.3, 3.3))
+    size = small if disc and radius else large
     near = partial(figures.signature, diagnosis, near=True)
     closer = f"The same around {'one' if disc else 'zero'}, magnified."
     return {
         "whole": svg(partial(figures.signature, diagnosis), name="signature", size=size, label=label),
-        "near": svg(near, name="signature-near", size=(3.3, 3.3), label=closer) if radius else None,
+        "near": svg(near, name="signature-near", size=large if disc else small, label=closer) if radius else None,
+        # The disc's large picture is the edge of stability, the plane's the whole region.
+        "order": (["near", "whole"] if disc else ["whole", "near"]) if radius else ["whole"],
+        "captions": {
+            "near": f"around {'m = 1' if disc else '0'}, magnified",
+            "whole": "the whole unit disc; the frame is what the large picture shows" if disc else "",
+        },
         "hero": svg(partial(_hero, diagnosis), name="signature-hero", size=(3.0, 2.75), label=label),
         "outlines": [] if disc else signature_plot.alternatives(section),
         "data": {

@@ -7,8 +7,10 @@ import re
 from separatrix.probes.numbers import exact
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.report import page
+from separatrix.report.glance import at_a_glance
 from separatrix.report.references import cited
 from separatrix.report.tables import Table
+from separatrix.report.words import explained
 
 
 def to_markdown(diagnosis: Diagnosis) -> str:
@@ -18,16 +20,24 @@ def to_markdown(diagnosis: Diagnosis) -> str:
         InputError: a section is not in its shape.
     """
     blocks = [f"# {_literal(diagnosis.title)}", f"**{diagnosis.severity}**: {_literal(diagnosis.verdict)}"]
-    if glance := page.at_a_glance(diagnosis):
+    if glance := at_a_glance(diagnosis):
         blocks.append("\n".join(f"- {_literal(name)}: **{_literal(v)}** ({_literal(b)})" for name, v, b in glance))
     blocks.append("## Findings")
     blocks += [_finding(finding) for finding in diagnosis.findings] or ["No findings."]
     blocks += [f"Note: {_literal(note)}" for note in page.general_notes(diagnosis)]
-    for part in page.parts(diagnosis):
-        blocks.append(f"## {part.heading}")
-        blocks.append(_literal(part.missing) if part.missing else _literal(part.sentence))
+    parts = list(page.parts(diagnosis))
+    for part in parts:
+        if part.missing:
+            continue
+        blocks += [f"## {part.heading}", *([f"*{_literal(part.caveat)}*"] if part.caveat else [])]
+        blocks.append(_literal(part.sentence))
         if part.table:
             blocks.append(_table(part.table))
+    if absent := page.not_measured(parts):
+        blocks += ["## Not measured", "\n".join(f"- **{_literal(names)}**: {_literal(why)}" for names, why in absent)]
+    said = [text for f in diagnosis.findings for text in (f.sentence, f.remedy, f.source)]
+    if words := explained(*said, *(part.sentence for part in parts)):
+        blocks += ["## Words", "\n".join(f"- **{_literal(word)}**: {_literal(meaning)}" for word, meaning in words)]
     blocks.append("## References")
     works = cited(finding.source for finding in diagnosis.findings)
     blocks.append("\n".join(f"- {key}: {_literal(work)}" for key, work in works.items()))

@@ -6,6 +6,7 @@ from html import escape
 
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.report import page
+from separatrix.report.glance import at_a_glance, headline
 from separatrix.report.style import ACCENT, DECAY, GROW, UNSURE
 from separatrix.report.terminal import MARKS
 
@@ -20,11 +21,11 @@ def to_cell(diagnosis: Diagnosis) -> str:
     Raises:
         InputError: a section is not in its shape.
     """
-    lead, rest = page.headline(diagnosis)
+    lead, rest = headline(diagnosis)
     rows = "".join(
         f'<tr><th scope="row" style="{LEFT};font-weight:normal">{escape(name)}</th>'
         f'<td style="{LEFT}"><b>{escape(value)}</b></td><td style="{LEFT}">{escape(beside)}</td></tr>'
-        for name, value, beside in page.at_a_glance(diagnosis)
+        for name, value, beside in at_a_glance(diagnosis)
     )
     findings = "".join(map(_finding, diagnosis.findings))
     return "".join(
@@ -33,6 +34,7 @@ def to_cell(diagnosis: Diagnosis) -> str:
             f"<p>{escape(diagnosis.title)}<br>{_badge(diagnosis.severity)} <b>{escape(lead)}</b> {escape(rest)}</p>",
             f"<table>{rows}</table>" if rows else "",
             f'<ul style="padding-left:1.2em">{findings}</ul>' if findings else "<p>No findings.</p>",
+            f"<p>{escape(doubt)}</p>" if (doubt := page.caveat(diagnosis)) else "",
             "<p>Figures and tables: <code>diagnosis.save(&quot;report.html&quot;)</code></p></div>",
         ]
     )

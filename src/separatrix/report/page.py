@@ -37,27 +37,27 @@ A note that begins with a section's name and a colon says why that section is mi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from separatrix.errors import InputError
-from separatrix.probes.numbers import growth_percent, number
+from separatrix.probes.numbers import number
 from separatrix.probes.record import SECTIONS, Diagnosis
-from separatrix.report import regions
 from separatrix.report.tables import TABLES, Table
+from separatrix.report.words import explained
 
 # In reading order: the heading, and how to read what stands below it.
 PARTS: dict[str, tuple[str, str]] = {
     "signature": (
         "Signature",
-        "Each mark is a mode of the field: a direction in which a small displacement from this point grows, shrinks or "
-        "turns. In the shaded region the running method damps it.",
+        "Each mark is a mode: a direction in which a small displacement from this point grows, shrinks or turns. In the "
+        "shaded region the running method damps it.",
     ),
     "spectrum": (
         "Spectrum",
-        "Eigenvalues of step size times preconditioned Jacobian: left of zero attracts, the imaginary part turns. "
-        "Every one carries its recomputed residual.",
+        "Eigenvalues at several ends: largest, rightmost, fastest turning. Left of zero attracts, the imaginary part turns. "
+        "Each carries its residual, computed anew after the search; what did not converge decides nothing.",
     ),
     "interplay": (
         "Interplay",
@@ -66,7 +66,8 @@ PARTS: dict[str, tuple[str, str]] = {
     ),
     "slice": (
         "A slice of the field",
-        "The plane of the leading modes through the measured point; streamlines show where the players would go.",
+        "The plane of one mode through the measured point, in the optimizer's units; streamlines show where the players would "
+        "go. It is a projection: what happens in all other directions is not seen.",
     ),
     "sharpness": (
         "Sharpness",
@@ -75,13 +76,13 @@ PARTS: dict[str, tuple[str, str]] = {
     ),
     "stability": (
         "Stability of methods",
-        "The step sizes, as multiples of the present one, at which a method damps every measured mode, and what it does "
-        "at the present step.",
+        "The step sizes, as multiples of the present one, at which a method keeps the measured modes from growing, and what it "
+        "does to them at the present step. Modes that grow in the flow itself, under every method, are left out.",
     ),
     "horizon": (
         "Trust horizon",
-        "For how many steps the frozen Jacobian, and the frozen second moments of the optimisers, still explain how the "
-        "field changes. Beyond it, this page is silent.",
+        "For how many steps the frozen Jacobian, and the frozen second moments of the optimizers, still explain how the "
+        "field changes. Of what comes later this page predicts nothing.",
     ),
     "forecast": (
         "Forecast against fact",
@@ -104,6 +105,17 @@ PARTS: dict[str, tuple[str, str]] = {
     "reproduce": ("Reproduce", "The same seed gives the same figures on the same machine."),
 }
 OPTIONAL = frozenset({"twins"})
+# What speaks of the players' interaction, and hence of nothing much where the losses hide it.
+OF_THE_INTERACTION = frozenset({"signature", "spectrum", "interplay", "slice", "stability", "forecast"})
+NO_REASON = "not part of this measurement."
+BRINGS_NONE = {
+    "samples": "the problem brings no way to make them: sx.Problem(samples=...).",
+    "score": "the problem brings none: sx.Problem(score=...).",
+}
+HIDDEN = (
+    "The losses hide how each player's direction changes with the others (finding “{title}”): this is the field without "
+    "those blocks, so rotation is missing from it."
+)
 
 
 @dataclass(frozen=True)
@@ -116,6 +128,7 @@ class Part:
         reading: how to read it, one or two sentences.
         sentence: its finding in words.
         table: its numbers; ``None`` where it has none.
+        caveat: why it is not to be taken at its word; empty where it is.
         missing: why there is nothing, in one line; empty where there is something.
     """
 
@@ -124,7 +137,14 @@ class Part:
     reading: str
     sentence: str = ""
     table: Table | None = None
+    caveat: str = ""
     missing: str = ""
+
+    @property
+    def words(self) -> list[tuple[str, str]]:
+        """The words in it that want explaining."""
+        heads = self.table.columns if self.table else ()
+        return explained(self.heading, self.sentence, self.reading, *heads)
 
 
 def parts(diagnosis: Diagnosis) -> Iterator[Part]:
@@ -133,6 +153,7 @@ def parts(diagnosis: Diagnosis) -> Iterator[Part]:
     Raises:
         InputError: a section lacks an entry that its shape asks for.
     """
+    hidden = caveat(diagnosis)
     for key, (heading, reading) in PARTS.items():
         section = diagnosis.sections.get(key)
         if section is None:
@@ -141,7 +162,8 @@ def parts(diagnosis: Diagnosis) -> Iterator[Part]:
             continue
         try:
             table = TABLES[key](section) if key in TABLES else None
-            yield Part(key, heading, reading, _sentence(key, section), table if table and table.rows else None)
+            doubt = hidden if key in OF_THE_INTERACTION else ""
+            yield Part(key, heading, reading, _sentence(key, section), table if table and table.rows else None, doubt)
         except (KeyError, TypeError, IndexError, ValueError) as error:
             raise InputError(
                 f"section {key!r} of the diagnosis {diagnosis.title!r} is not in its shape ({type(error).__name__}: "
@@ -149,46 +171,26 @@ def parts(diagnosis: Diagnosis) -> Iterator[Part]:
             ) from error
 
 
+def caveat(diagnosis: Diagnosis) -> str:
+    """What limits all that is said of the interaction; empty where nothing does."""
+    detached = next((f for f in diagnosis.findings if f.code == "detached"), None)
+    return HIDDEN.format(title=detached.title) if detached else ""
+
+
 def general_notes(diagnosis: Diagnosis) -> list[str]:
-    """The notes that do not explain a missing section."""
-    return [note for note in diagnosis.notes if note.split(":")[0] not in PARTS]
+    """The caveat, and the notes that do not explain a missing section."""
+    notes = [note for note in diagnosis.notes if note.split(":")[0] not in PARTS]
+    return [*filter(None, [caveat(diagnosis)]), *notes]
 
 
-def at_a_glance(diagnosis: Diagnosis) -> list[tuple[str, str, str]]:
-    """The few numbers one looks for first: name, value, what it is compared with."""
-
-    def found(name: str) -> Mapping[str, Any]:
-        section: Mapping[str, Any] = diagnosis.sections.get(name) or {}
-        return section
-
-    signs: list[tuple[str, str, str]] = []
-    modes = regions.modes(found("signature")) if found("signature") else []
-    if growths := [mode.multiplier for mode in modes if mode.state != "not converged"]:
-        first, remaining = max(growths, key=abs), found("signature").get("remaining")
-        name = "Fastest growth" if abs(first) > 1 else "Slowest decay"
-        signs.append((name, growth_percent(abs(first)), f"per step, {regions.turning(first, 'step', remaining)}"))
-    sharp = next((row for row in found("sharpness").get("rows", []) if row["name"] == "joint"), None)
-    if sharp and sharp["ratio"] is not None:
-        limit = f"of the limit: {number(sharp['value'])} of {number(sharp['limit'])}"
-        signs.append(("Sharpness", f"{100 * sharp['ratio']:.0f}%", limit))
-    if (share := found("interplay").get("rotation_share")) is not None:
-        signs.append(("Rotation", f"{100 * share:.0f}%", "share of the Jacobian that only turns"))
-    gains = [row for row in found("best_response").get("rows", []) if row["gain_held_out"] is not None]
-    if gains:
-        most = max(gains, key=lambda row: float(row["gain_held_out"]))
-        signs.append(("Best response", number(most["gain_held_out"]), f"held-out gain of {most['player']}"))
-    if (steps := found("horizon").get("steps")) is not None:
-        least = "≥ " if found("horizon").get("reached") else ""
-        signs.append(("Trust horizon", f"{least}{steps} step{'' if steps == 1 else 's'}", "beyond it no prediction"))
-    for row in found("score").get("rows", [])[:1]:
-        signs.append((str(row["name"]).capitalize(), number(row["value"]), str(row["sentence"])))
-    return signs
-
-
-def headline(diagnosis: Diagnosis) -> tuple[str, str]:
-    """The verdict as a headline and what follows it: its first sentence, where that is short and not all there is."""
-    first, stop, rest = diagnosis.verdict.partition(". ")
-    return (first, rest) if stop and len(first.split()) <= 12 else (diagnosis.verdict, "")
+def not_measured(found: Iterable[Part]) -> list[tuple[str, str]]:
+    """Headings of the parts that are missing, those with one reason together, and the reason."""
+    why: dict[str, list[str]] = {}
+    for part in found:
+        if part.missing:
+            why.setdefault(part.missing, []).append(part.heading)
+    # What has no reason comes last.
+    return sorted(((", ".join(names), reason) for reason, names in why.items()), key=lambda pair: pair[1] == NO_REASON)
 
 
 def _sentence(key: str, section: Mapping[str, Any]) -> str:
@@ -206,4 +208,4 @@ def _sentence(key: str, section: Mapping[str, Any]) -> str:
 
 def _why_missing(diagnosis: Diagnosis, key: str) -> str:
     why = next((note for note in diagnosis.notes if note.startswith(f"{key}:")), "")
-    return f"Not measured: {why.removeprefix(f'{key}:').strip()}" if why else "Not measured."
+    return why.removeprefix(f"{key}:").strip() if why else BRINGS_NONE.get(key, NO_REASON)

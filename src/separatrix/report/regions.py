@@ -72,7 +72,7 @@ class Mode:
 
     Attributes:
         at: where it is drawn: ``h lambda`` in the plane, the multiplier in the disc.
-        multiplier: what one step, or one round of the scheme, multiplies it by.
+        multiplier: what one step of the method, a move of every player, multiplies it by.
         state: ``grows``, ``decays``, ``neutral`` (over the remaining steps it does hardly anything), ``undecided`` (the
             residual reaches across the border of growth) or ``not converged``.
         residual: error of ``at``.
@@ -122,7 +122,7 @@ def _fate(size: float, remaining: float | None) -> str:
     return "grows" if size > 1 else "decays"
 
 
-def sentence(found: list[Mode], setting: str, per: str = "step", remaining: float | None = None) -> str:
+def sentence(found: list[Mode], setting: str, remaining: float | None = None) -> str:
     """What the modes do at a setting, in words: how many grow, the fastest of them, how it turns."""
     sure = [mode for mode in found if mode.state != "not converged"]
     if not sure:
@@ -143,7 +143,7 @@ def sentence(found: list[Mode], setting: str, per: str = "step", remaining: floa
         words = f"all {size} measured modes decay; the slowest " if size > 1 else "the one measured mode decays "
     if growing or not (unsure or neutral):
         first = leading(growing or sure)
-        words += f"{_change(abs(first.multiplier), per)}, {turning(first.multiplier, per, remaining)}"
+        words += f"{_change(abs(first.multiplier))}, {turning(first.multiplier, remaining)}"
         if unsure:
             words += f"; {len(unsure)} more {_be(unsure)} too close to call"
     if neutral and (growing or unsure):
@@ -168,18 +168,18 @@ def leading(found: list[Mode]) -> Mode:
     return next(mode for mode in found if abs(mode.multiplier) >= top - 1e-9)
 
 
-def _change(modulus: float, per: str) -> str:
+def _change(modulus: float) -> str:
     if modulus >= 2:
-        return f"by a factor of {significant(modulus)} per {per}"
-    return f"by {significant(100 * abs(modulus - 1))}% per {per}"
+        return f"by a factor of {significant(modulus)} per step"
+    return f"by {significant(100 * abs(modulus - 1))}% per step"
 
 
-def turning(m: complex, per: str, remaining: float | None = None) -> str:
+def turning(m: complex, remaining: float | None = None) -> str:
     """How a multiplier turns, in words: not at all where it grows faster than it turns, or turns once in longer than
     training goes on."""
     angle, slowest = abs(cmath.phase(m)), 2 * math.pi / (remaining or LONGEST_TURN)
     if angle < max(slowest, math.log(abs(m)) if abs(m) > 1 else 0.0):
         return "without turning"
     if math.pi - angle < 1e-9:
-        return f"changing sign at every {per}"
-    return f"a rotation with a period of {significant(2 * math.pi / angle)} {per}s"
+        return "changing sign at every step"
+    return f"a rotation with a period of {significant(2 * math.pi / angle)} steps"

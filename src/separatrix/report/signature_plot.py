@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
 
 from separatrix.report import regions
 from separatrix.report.style import DECAY, GROW, INK, MUTED, PAPER, REGION, RULE, UNSURE
@@ -44,20 +45,23 @@ def near_radius(section: Mapping[str, Any]) -> float | None:
 
     ``None`` where they lie far enough apart in the whole picture.
     """
-    centre = 1.0 if section["kind"] == "disc" else 0.0
+    disc = section["kind"] == "disc"
+    centre = 1.0 if disc else 0.0
     found = [m for m in regions.modes(section) if m.state != "not converged"]
     reach = max((abs(m.at - centre) for m in found), default=0.0)
-    close = [m for m in found if 0 < abs(m.at - centre) < 0.25 * reach]
+    # In the disc the whole picture is as wide as the circle, in the plane as wide as the modes reach.
+    widest = 0.5 if disc else 0.2 * reach
+    close = [m for m in found if 0 < abs(m.at - centre) < (widest if disc else 0.25 * reach)]
     edge = [m for m in close if m.state != "decays"]
     edge = edge or sorted(close, key=lambda m: -abs(m.multiplier))[:4]
-    radius = snap(1.8 * max(abs(m.at - centre) for m in edge)) if edge else reach
-    return radius if radius < 0.2 * reach else None
+    radius = snap((1.3 if disc else 1.8) * max(abs(m.at - centre) for m in edge)) if edge else reach
+    return radius if radius < widest else None
 
 
 def snap(x: float) -> float:
-    """The next of 1, 2, 5, 10 ... above."""
+    """The next of 1, 1.5, 2, 3, 5, 7, 10 ... above."""
     power = 10.0 ** math.floor(math.log10(x))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= x * (1 - 1e-9))
+    return next(factor * power for factor in (1, 1.5, 2, 3, 5, 7, 10) if factor * power >= x * (1 - 1e-9))
 
 
 def draw(section: Mapping[str, Any], ax: Axes, *, near: bool = False) -> Axes:
@@ -87,6 +91,9 @@ def draw(section: Mapping[str, Any], ax: Axes, *, near: bool = False) -> Axes:
         ax.locator_params(nbins=4)
     else:
         _whole_view(section, [m.at for m in found], ax)
+        if disc and (radius := near_radius(section)):
+            corner = (centre - radius, -radius)
+            ax.add_patch(Rectangle(corner, 2 * radius, 2 * radius, fill=False, edgecolor=MUTED, lw=0.9, zorder=5))
     ax.set_aspect("equal", adjustable="box")
     ax.set_xlabel("Re m" if disc else "Re h·λ", color=INK)
     ax.set_ylabel("Im m" if disc else "Im h·λ", color=INK)

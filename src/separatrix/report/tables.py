@@ -33,20 +33,38 @@ def _without_empty(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) ->
     return Table(tuple(columns[i] for i in kept), tuple(tuple(row[i] for i in kept) for row in rows))
 
 
+def _paired(values: Sequence[complex]) -> list[tuple[int, bool]]:
+    """Indices in their order, of a conjugate pair the member above the axis only, and whether it stands for a pair."""
+    above = {(value.real, value.imag) for value in values if value.imag > 0}
+    below = {(value.real, -value.imag) for value in values if value.imag < 0}
+    kept = (i for i, value in enumerate(values) if not (value.imag < 0 and (value.real, -value.imag) in above))
+    return [(i, values[i].imag > 0 and (values[i].real, values[i].imag) in below) for i in kept]
+
+
+def _with_conjugate(value: complex, pair: bool) -> str:
+    text = complex_number(value.real, value.imag)
+    return text.replace(" + ", " ± ") if pair else text
+
+
 def spectrum(section: Section) -> Table:
-    rows = [
-        (
-            complex_number(r["real"], r["imag"]),
-            number(r["residual"], 1),
-            complex_number(*r["multiplier"]) if r["multiplier"] else MISSING,
-            growth_percent(r["growth"]),
-            number(r["period_steps"]),
-            str(r["target"]),
-            "yes" if r["converged"] else "no",
+    found = section["rows"]
+    rows = []
+    for i, pair in _paired([complex(r["real"], r["imag"]) for r in found]):
+        r = found[i]
+        rows.append(
+            (
+                _with_conjugate(complex(r["real"], r["imag"]), pair),
+                number(r["residual"], 1),
+                _with_conjugate(complex(*r["multiplier"]), pair) if r["multiplier"] else MISSING,
+                growth_percent(r["growth"]),
+                number(r["period_steps"]),
+                str(r["target"]).replace("+", ", "),
+                "yes" if r["converged"] else "no",
+            )
         )
-        for r in section["rows"]
-    ]
-    columns = ("h·λ", "residual", "multiplier", "per step", "period, steps", "sought", "converged")
+    # Without an optimizer there is no step to multiply by.
+    value = "λ" if str(section["metric"]).endswith("per unit of time") else "h·λ"
+    columns = (value, "residual", "multiplier", "per step", "period, steps", "sought", "converged")
     return _without_empty(columns, rows)
 
 
@@ -55,13 +73,13 @@ def signature(section: Section) -> Table:
     found = regions.modes(section)
     rows = [
         (
-            complex_number(m.at.real, m.at.imag),
-            number(m.residual, 1),
-            f"{abs(m.multiplier):.4f}",
-            m.state,
-            m.label or MISSING,
+            _with_conjugate(found[i].at, pair),
+            number(found[i].residual, 1),
+            f"{abs(found[i].multiplier):.4f}",
+            found[i].state,
+            found[i].label or MISSING,
         )
-        for m in found
+        for i, pair in _paired([m.at for m in found])
     ]
     return _without_empty((what, "residual", "|m|", "what it does", "name"), rows)
 

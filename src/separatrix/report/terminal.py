@@ -76,17 +76,16 @@ def _blocks(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     if not diagnosis.findings:
         yield Text("No findings.")
         yield Text()
-    absent = []
-    for part in page.parts(diagnosis):
-        if part.missing:
-            absent.append(part)
-        elif part.key in SHOWN:
-            yield Text.assemble((part.heading, "bold"), "  ", _clean(part.sentence))
-            yield Text() if part.key in SENTENCE_ONLY or part.table is None else _table(part.table)
-    for part in absent:
-        yield Text.assemble((part.heading, "bold"), "  ", _clean(part.missing, "dim"))
     for note in page.general_notes(diagnosis):
         yield Text.assemble(("Note", "bold"), "  ", _clean(note))
+        yield Text()
+    parts = list(page.parts(diagnosis))
+    for part in parts:
+        if part.key in SHOWN and not part.missing:
+            yield Text.assemble((part.heading, "bold"), "  ", _clean(part.sentence))
+            yield Text() if part.key in SENTENCE_ONLY or part.table is None else _table(part.table)
+    for names, why in page.not_measured(parts):
+        yield Text.assemble(("Not measured", "bold"), "  ", _clean(names), ": ", _clean(why, "dim"))
 
 
 def _finding(finding: Finding) -> Iterator[RenderableType]:

@@ -4,7 +4,6 @@
 window.separatrix = (() => {
   const data = JSON.parse(document.getElementById("signature-data").textContent);
   const disc = data.kind === "disc";
-  const per = disc ? "round" : "step";
   const byId = (name) => document.getElementById(name);
 
   /* ---- arithmetic ---- */
@@ -76,12 +75,12 @@ window.separatrix = (() => {
     return x === 0 ? "0" : x.toFixed(Math.min(100, Math.max(0, digits - 1 - Math.floor(Math.log10(Math.abs(x))))));
   }
   const change = (m) =>
-    m >= 2 ? `by a factor of ${significant(m)} per ${per}` : `by ${significant(100 * Math.abs(m - 1))}% per ${per}`;
+    m >= 2 ? `by a factor of ${significant(m)} per step` : `by ${significant(100 * Math.abs(m - 1))}% per step`;
   function turning(m, steps = remaining) {
     const angle = Math.abs(Math.atan2(m[1], m[0])), slowest = (2 * Math.PI) / (steps || 1000);
     if (angle < Math.max(slowest, size(m) > 1 ? Math.log(size(m)) : 0)) return "without turning";
-    if (Math.PI - angle < 1e-9) return `changing sign at every ${per}`;
-    return `a rotation with a period of ${significant((2 * Math.PI) / angle)} ${per}s`;
+    if (Math.PI - angle < 1e-9) return `changing sign at every step`;
+    return `a rotation with a period of ${significant((2 * Math.PI) / angle)} steps`;
   }
   const setting = (step, momentum) =>
     `At ${step === 1 ? "1.0" : significant(step)} × the step` + (momentum === null ? "" : ` and momentum ${+momentum.toFixed(2)}`);
@@ -112,9 +111,9 @@ window.separatrix = (() => {
     if (text !== undefined) node.textContent = text;
     return node;
   }
-  function snap(x) {
+  function snap(x, factors = [1, 2, 5, 10]) {
     const power = 10 ** Math.floor(Math.log10(x));
-    return [1, 2, 5, 10].map((f) => f * power).find((v) => v >= x * (1 - 1e-9));
+    return factors.map((f) => f * power).find((v) => v >= x * (1 - 1e-9));
   }
   const brief = (x, digits) => String(+x.toPrecision(digits)).replace("-", "−");
   const shown = (x) => String(+x.toPrecision(6)).replace("-", "−");
@@ -125,7 +124,7 @@ window.separatrix = (() => {
   };
 
   /* Both axes have one scale, so that circles are round. view: {x, y} centre, {w, h} half sizes to show at least. */
-  function picture(svg, aspect, view, modes, curves) {
+  function picture(svg, aspect, view, modes, curves, marked = null) {
     const W = Math.max(240, svg.parentNode.clientWidth), H = Math.round(W * aspect), left = 46, bottom = 38, top = 6, right = 8;
     const w = W - left - right, h = H - top - bottom, unit = Math.min(w / (2 * view.w), h / (2 * view.h));
     const X = (x) => left + w / 2 + (x - view.x) * unit, Y = (y) => top + h / 2 - (y - view.y) * unit;
@@ -150,6 +149,8 @@ window.separatrix = (() => {
       });
       inside.append(mark);
     }
+    if (marked) inside.append(element("rect", { class: "window", x: X(marked.x - marked.w), y: Y(marked.h),
+      width: 2 * marked.w * unit, height: 2 * marked.h * unit }));
     const frame = element("path", { class: "frame", d: `M${left} ${top}v${h}h${w}` });
     svg.append(frame);
     const spacing = snap(46 / unit), lastX = view.x + w / 2 / unit, lastY = view.y + h / 2 / unit;
@@ -193,11 +194,13 @@ window.separatrix = (() => {
     const curves = [{ name: disc ? "running unit-circle" : "running", points: running }].concat(
       data.outlines.map((o, i) => ({ name: `outline-${i}`, points: boundary(o.momentum, o.rule) })));
     const wide = window.matchMedia("(min-width: 44rem)").matches;
-    picture(byId("view-whole"), disc ? (wide ? 0.8 : 0.9) : wide && data.near ? 0.58 : 0.75, wholeView(modes, running), modes, curves);
-    if (data.near) {
-      const r = snap(data.near * factor / data.step_scale);
-      picture(byId("view-near"), wide && !disc ? 0.95 : 0.9, { x: disc ? 1 : 0, y: 0, w: r, h: r }, modes, curves);
-    }
+    const r = data.near ? snap(data.near * factor / data.step_scale, [1, 1.5, 2, 3, 5, 7, 10]) : 0;
+    const edge = { x: disc ? 1 : 0, y: 0, w: r, h: r };
+    // The disc's large picture is the edge of stability, the plane's the whole region.
+    const aspect = { large: wide ? (disc ? 0.8 : 0.58) : 0.9, small: 0.95, alone: disc ? 0.8 : 0.75 };
+    picture(byId("view-whole"), !data.near ? aspect.alone : disc ? aspect.small : aspect.large, wholeView(modes, running), modes, curves,
+      data.near && disc ? edge : null);
+    if (data.near) picture(byId("view-near"), disc ? aspect.large : aspect.small, edge, modes, curves);
     const model = disc && !asMeasured(s, b) ? ` (reduced model, off by ${brief(data.model_gap, 2)} where it was measured)` : "";
     const text = sentence(modes, setting(factor, hasMomentum ? value : null) + model);
     byId("signature-says").textContent = text;
