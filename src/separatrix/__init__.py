@@ -21,6 +21,7 @@ _HOMES = {
     "Run": "separatrix.dynamics",
     "best_response": "separatrix.probes",
     "compare_diagnoses": "separatrix.report",
+    "critic": "separatrix.probes",
     "critical_step": "separatrix.probes",
     "diagnose": "separatrix.report",
     "simulate": "separatrix.dynamics",
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from separatrix import atlas, dynamics, fields, linalg, probes, report, topology, zoo
     from separatrix.dynamics import Method, Problem, Roles, Run, optim, simulate, train
     from separatrix.fields import Field, FunctionField, Game, Loss
-    from separatrix.probes import best_response, critical_step, spectrum, twins, update_shares
+    from separatrix.probes import best_response, critic, critical_step, spectrum, twins, update_shares
     from separatrix.report import Diagnosis, compare_diagnoses, diagnose
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "atlas",
     "best_response",
     "compare_diagnoses",
+    "critic",
     "critical_step",
     "diagnose",
     "dynamics",

@@ -6,6 +6,9 @@
 """
 
 from separatrix.probes.best_response import best_response
+from separatrix.probes.coverage import Coverage, coverage
+from separatrix.probes.critic import Critic, critic
+from separatrix.probes.critic_units import LayerUnits
 from separatrix.probes.critical_step import CriticalStep, critical_step
 from separatrix.probes.diagnose import diagnose
 from separatrix.probes.forecast import Forecast, forecast
@@ -26,6 +29,8 @@ from separatrix.probes.update_shares import TermShare, UpdateShares, update_shar
 
 __all__ = [
     "BestResponse",
+    "Coverage",
+    "Critic",
     "CriticalStep",
     "Diagnosis",
     "Finding",
@@ -34,6 +39,7 @@ __all__ = [
     "Horizon",
     "Influence",
     "Interplay",
+    "LayerUnits",
     "Leading",
     "Outlook",
     "Reading",
@@ -46,6 +52,8 @@ __all__ = [
     "Twins",
     "UpdateShares",
     "best_response",
+    "coverage",
+    "critic",
     "critical_step",
     "diagnose",
     "forecast",
