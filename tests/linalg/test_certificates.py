@@ -10,15 +10,18 @@ from separatrix.errors import InputError, NonFiniteError
 from separatrix.linalg import (
     Dense,
     Diagonal,
+    Formed,
     Tagged,
     condition_numbers,
     eigenvalues,
     extremes,
+    inner_numerical_range,
     inner_pseudospectrum,
     numerical_range,
     pseudospectrum,
     stability,
 )
+from separatrix.linalg.counting import Counted
 
 N = 250
 
@@ -125,6 +128,24 @@ def test_a_range_with_too_few_products_is_wide_but_right_and_says_so():
     assert found.holds(torch.linalg.eigvals(a)).all()
 
 
+def test_the_inner_range_of_a_krylov_form_lies_inside_and_between_the_lines_of_the_symmetric_part():
+    a = wishart_plus_skew(N, 12)
+    found = stability(Dense(a), k=4, dense_up_to=0, max_products=900)
+    inner = inner_numerical_range(found.eigenvalues.krylov, symmetric=found.numerical_abscissa)
+    assert numerical_range(Dense(a)).holds(inner.points).all()
+    assert inner.holds(torch.linalg.eigvals(a)).all()
+    ends = torch.linalg.eigvalsh((a + a.T) / 2)
+    assert inner.support[0] >= ends[-1] - 1e-12
+    assert inner.support[-1] >= -ends[0] - 1e-12
+    assert torch.isinf(inner.support[1:-1]).all()
+    whole = inner_numerical_range(krylov_schur_of_the_whole_space(a[:40, :40]))
+    assert torch.allclose(whole.points, numerical_range(Dense(a[:40, :40]), 33).points, atol=1e-8)
+
+
+def krylov_schur_of_the_whole_space(a):
+    return eigenvalues(Dense(a), len(a), dense_up_to=0, basis_size=len(a)).krylov
+
+
 # pseudospectra
 
 
@@ -228,6 +249,40 @@ def test_too_small_a_budget_is_undecided_and_says_so():
     found = stability(Dense(grcar(N)), k=2, max_products=30, dense_up_to=0)
     assert found.verdict == "undecided"
     assert not found.eigenvalues.converged.any()
+
+
+def test_eigenvalues_that_are_known_are_not_searched_again():
+    a = Dense(planted_pair(N, 13))
+    known = eigenvalues(a, 4, dense_up_to=0)
+    found = stability(a, known=known, dense_up_to=0, max_products=800)
+    assert found.eigenvalues is known
+    assert found.verdict == "unstable"
+    assert known.products < found.products <= known.products + 800
+    plain = stability(a, 4, dense_up_to=0, max_products=2400)
+    assert torch.allclose(found.condition[:2], plain.condition[:2], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("products", "converged"), [(40, False), (160, True)])
+def test_ritz_values_right_of_zero_certify_no_instability_without_left_vectors_to_match(products, converged):
+    """Grcar's matrix, all of it left of zero: even a residual of 1e-7 says little where nothing is well conditioned."""
+    a = Dense(grcar(N) - 2.3 * torch.eye(N, dtype=torch.float64))
+    known = eigenvalues(a, 1, dense_up_to=0, max_products=products)
+    assert known.values[0].real > 0.1
+    assert bool(known.converged.all()) == converged
+    found = stability(a, known=known, dense_up_to=0, max_products=2 * products)
+    assert found.verdict == "undecided"
+
+
+def test_a_formed_operator_is_formed_once_and_keeps_its_products():
+    a = Counted(Dense(non_normal(60, 15, departure=1.0)))
+    formed = Formed(a)
+    assert a.spent == 60
+    one, two = eigenvalues(formed, 3), stability(formed.T, 3)
+    assert a.spent <= 60 + 2 * (2 * 3 + 1)
+    assert formed.T.T is formed
+    assert torch.allclose(one.values.real, two.eigenvalues.values.real)
+    assert torch.equal(formed.T.matrix, a.inner.matrix.T)
+    assert formed.decomposition is formed.decomposition
 
 
 def test_a_planted_unstable_pair_is_certified():

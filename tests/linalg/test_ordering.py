@@ -54,6 +54,7 @@ def test_the_mode_with_the_smallest_step_limit_comes_first(dense):
 def test_of_modes_that_no_step_damps_the_largest_comes_first():
     values = torch.tensor([-9 + 0j, 2j, -2j, 0.5 + 1j, 0.5 - 1j, 1e-6 + 0j], dtype=torch.complex128)
     assert select(values, TARGETS["step-limit"], 5) == [1, 2, 3, 4, 0]
+    assert as_ends(["step-limit"], [6]).chosen(values) == [1, 2, 3, 4, 0]
 
 
 # the divergence of a scheme
@@ -78,12 +79,21 @@ def test_the_modes_that_a_scheme_multiplies_most_are_found(step):
 def test_several_ends_want_what_each_wants_alone(seed, n, counts):
     values = torch.from_numpy(np.linalg.eigvals(gaussian(n, n, seed).numpy()).astype(complex))
     ends = as_ends(["rightmost", "rotation"], counts)
-    alone = set(select(values, TARGETS["rightmost"], counts[0])) | set(select(values, TARGETS["rotation"], counts[1]))
+    turning = [i for i in select(values, TARGETS["rotation"], counts[1]) if values[i].imag != 0]
+    alone = {*select(values, TARGETS["rightmost"], counts[0]), *turning}
     chosen = select(values, ends, sum(counts))
     assert set(chosen) == alone
     assert len(chosen) == len(alone)
     wanted = ends(values) > -1
     assert set(wanted.nonzero()[:, 0].tolist()) == alone
+
+
+def test_where_nothing_turns_only_a_search_for_rotations_alone_gives_others():
+    d = Diagonal(torch.tensor([-3.0, 1, 2]))
+    assert len(eigenvalues(d, 2, target="rotation")) == 2
+    assert len(eigenvalues(d, 2, target=["rotation"])) == 2
+    both = eigenvalues(d, 1, target=["rotation", "rightmost"])
+    assert both.values.tolist() == [2]
 
 
 def test_a_restart_keeps_what_any_end_wants_in_front():

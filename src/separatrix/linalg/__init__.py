@@ -28,12 +28,13 @@ from separatrix.linalg.eigen_record import Eigenvalues
 from separatrix.linalg.estimate import Estimate
 from separatrix.linalg.exponential import ExponentialStep, rightmost_by_filter
 from separatrix.linalg.extremes import Extremes, extremes
+from separatrix.linalg.formed import Formed
 from separatrix.linalg.frobenius import FrobeniusParts, frobenius_parts
 from separatrix.linalg.gmres import fgmres, gmres, schur_preconditioner
 from separatrix.linalg.krylov_schur import KrylovForm
 from separatrix.linalg.low_rank import LowRank, Range, randomised_svd, range_finder
 from separatrix.linalg.lsmr import lsmr
-from separatrix.linalg.numerical_range import NumericalRange, numerical_range
+from separatrix.linalg.numerical_range import NumericalRange, inner_numerical_range, numerical_range
 from separatrix.linalg.operator import (
     Block,
     Dense,
@@ -71,6 +72,7 @@ __all__ = [
     "Estimate",
     "ExponentialStep",
     "Extremes",
+    "Formed",
     "FrobeniusParts",
     "KrylovForm",
     "LinearOperator",
@@ -98,6 +100,7 @@ __all__ = [
     "fgmres",
     "frobenius_parts",
     "gmres",
+    "inner_numerical_range",
     "inner_pseudospectrum",
     "lsmr",
     "minres",

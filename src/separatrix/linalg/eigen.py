@@ -16,11 +16,12 @@ from separatrix.linalg._draw import as_generator, normal, seed_number
 from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.eigen_record import Eigenvalues, status_of
+from separatrix.linalg.formed import Formed
 from separatrix.linalg.harmonic import harmonic_pairs, harmonic_restart
 from separatrix.linalg.krylov_schur import KrylovForm, krylov_schur, lift
 from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.ordering import Ends, Key, Near, Target, as_ends, as_key, select, target_name
-from separatrix.linalg.projected import eigen_decomposition, kind_of
+from separatrix.linalg.projected import kind_of
 from separatrix.linalg.second_look import look_again
 from separatrix.linalg.verify import verify
 
@@ -180,14 +181,13 @@ class _Found:
 
 
 def _dense(counted: Counted, key: Key, k: int) -> _Found:
-    operator = counted.inner
     # Read through the operator itself: many have a cheaper way to their matrix than n counted products.
-    matrix = check_finite(operator.to_dense(), f"the matrix of {operator!r}").to("cpu", torch.float64)
-    counted.spent += len(matrix)
-    spectrum, columns = eigen_decomposition(matrix.numpy(), kind_of(operator))
+    formed = counted.inner if isinstance(counted.inner, Formed) else Formed(counted.inner)
+    counted.spent += len(formed.matrix)
+    spectrum, columns = formed.decomposition
     values = torch.from_numpy(spectrum)
     chosen = select(values, key, k)
-    scale = float(torch.linalg.matrix_norm(matrix)) / len(matrix) ** 0.5
+    scale = float(torch.linalg.matrix_norm(formed.matrix.double())) / len(values) ** 0.5
     return _Found(values[chosen], torch.from_numpy(columns)[:, chosen].T, scale)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from separatrix.linalg._checks import check_count, check_finite, check_square
 from separatrix.linalg._draw import seed_number
 from separatrix.linalg.counting import Counted
-from separatrix.linalg.extremes import extremes_and_top
+from separatrix.linalg.extremes import Extremes, extremes_and_top
+from separatrix.linalg.krylov_schur import KrylovForm
 from separatrix.linalg.operator import Dense, LinearOperator
 
 
@@ -22,7 +23,7 @@ class NumericalRange:
     Attributes:
         angles: directions in radians, 0 to pi, ``(a,)`` float64.
         support: upper bounds of ``Re(exp(-i angle) w)`` over w in the range, ``(a,)``: the range, and with
-            it every eigenvalue, lies left of these lines.
+            it every eigenvalue, lies left of these lines. Infinite where no line was computed.
         points: boundary points ``x.H A x`` reached, ``(a,)`` complex128; their hull, with its mirror image,
             is inside.
         failure: probability that a line is wrong, all together.
@@ -149,4 +150,36 @@ def numerical_range(
         products=counted.spent,
         seed=seed_number(seed),
         status=f"{status}.",
+    )
+
+
+def inner_numerical_range(form: KrylovForm, angles: int = 33, *, symmetric: Extremes | None = None) -> NumericalRange:
+    """Boundary points of ``W(V A V.T)``, all inside ``W(A)``, from a Krylov form that is at hand.
+
+    The space holds what sticks out of the spectrum, and with it most of what sticks out of the range. Lines come only
+    with bounds on the symmetric part, in the directions 0 and pi.
+
+    Args:
+        form: such as ``eigenvalues(...).krylov``, of ``A`` or of ``A.T``, which have the same range.
+        angles: directions from 0 to pi.
+        symmetric: bounds on ``(A + A.T) / 2``.
+
+    Cost: no products.
+
+    References: [johnson1978].
+    """
+    check_count("angles", angles, least=2)
+    B = torch.from_numpy(form.projected[:-1] if form.projected.size else form.projected).to(torch.complex128)
+    directions = torch.linspace(0, math.pi, angles, dtype=torch.float64)
+    turned = torch.exp(-1j * directions)[:, None, None] * B
+    tops = torch.linalg.eigh((turned + turned.mH) / 2).eigenvectors[..., -1]
+    points = torch.einsum("ai,ij,aj->a", tops.conj(), B, tops)
+    support = torch.full((angles,), torch.inf, dtype=torch.float64)
+    status = f"{angles} inner points from {len(B)} Krylov vectors, no products"
+    if symmetric is not None:
+        support[0], support[-1] = symmetric.upper_bound, -symmetric.lower_bound
+        status += f"; between the bounds on the symmetric part ({symmetric.status.rstrip('.')})"
+    failure = 0.0 if symmetric is None else symmetric.failure
+    return NumericalRange(
+        directions, support, points, failure, 0, 0 if symmetric is None else symmetric.seed, f"{status}."
     )

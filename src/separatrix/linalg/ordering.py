@@ -43,14 +43,14 @@ def _inverse_limit(lam: Tensor) -> Tensor:
     """
     size = lam.abs()
     damping = (-lam.real / size).nan_to_num(nan=0.0).clamp(min=UNDAMPED)
-    return torch.where(size > SLOW * size.max(), size / (2 * damping), 0.0) if len(lam) else size
+    return torch.where(size > SLOW * size.max(), size / (2 * damping), -torch.inf) if len(lam) else size
 
 
 TARGETS: dict[str, Key] = {
     "rightmost": lambda lam: lam.real,
     "leftmost": lambda lam: -lam.real,
     "largest": lambda lam: lam.abs(),
-    "rotation": lambda lam: lam.imag.abs(),
+    "rotation": lambda lam: torch.where(lam.imag == 0, -torch.inf, lam.imag.abs()),
     "step-limit": _inverse_limit,
 }
 
@@ -99,11 +99,21 @@ class Ends:
         """Higher is wanted more, and above -1 what is wanted at all: minus the best place over the end's count."""
         best = torch.full((len(lam),), -torch.inf, dtype=torch.float64)
         for key, count in zip(self.keys, self.counts, strict=True):
-            order, place = units(lam, key), 0
-            for unit in order:
+            place = 0
+            for unit in units(lam, key, strict=True):
                 best[unit] = best[unit].clamp(min=-place / count)
                 place += len(unit)
         return best
+
+    def chosen(self, lam: Tensor) -> list[int]:
+        """What any of the ends wants, once, the first end's in front."""
+        found: list[int] = []
+        for strict in (True, False):
+            for key, count in zip(self.keys, self.counts, strict=True):
+                found += [index for index in _first(units(lam, key, strict=strict), count) if index not in found]
+            if found:  # else nothing turns, say, and rotations were all that was asked for
+                break
+        return found
 
 
 def as_ends(targets: Sequence[Target], counts: Sequence[int]) -> Ends:
@@ -144,12 +154,13 @@ def target_name(target: Target) -> str:
     return getattr(target, "__name__", "key")
 
 
-def units(values: Tensor, key: Key) -> list[list[int]]:
+def units(values: Tensor, key: Key, *, strict: bool = False) -> list[list[int]]:
     """Indices of single eigenvalues and of whole conjugate pairs, most wanted first.
 
     Args:
         values: eigenvalues of a real matrix as LAPACK gives them, conjugates adjacent, ``(n,)`` complex128.
         key: the order.
+        strict: leave out what the key puts at minus infinity, such as real eigenvalues among rotations.
     """
     imag = values.imag.tolist()
     found: list[list[int]] = []
@@ -159,8 +170,11 @@ def units(values: Tensor, key: Key) -> list[list[int]]:
         found.append(list(range(index, index + width)))
         index += width
     # NaN keys (0/0 in a user's ratio) go last rather than anywhere.
-    scores = torch.nan_to_num(key(values).to(torch.float64), nan=float("-inf"), posinf=float("inf")).tolist()
-    return sorted(found, key=lambda unit: -scores[unit[0]])
+    scores = torch.nan_to_num(
+        key(values).to(torch.float64), nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf
+    ).tolist()
+    kept = [unit for unit in found if not strict or scores[unit[0]] > -torch.inf]
+    return sorted(kept, key=lambda unit: -scores[unit[0]])
 
 
 def select(values: Tensor, key: Key, k: int) -> list[int]:
@@ -168,13 +182,13 @@ def select(values: Tensor, key: Key, k: int) -> list[int]:
 
     For several ends the counts are theirs: what any of them wants, once.
     """
+    return key.chosen(values) if isinstance(key, Ends) else _first(units(values, key), k)
+
+
+def _first(ordered: list[list[int]], count: int) -> list[int]:
     chosen: list[int] = []
-    if isinstance(key, Ends):
-        for end, count in zip(key.keys, key.counts, strict=True):
-            chosen += [index for index in select(values, end, count) if index not in chosen]
-        return chosen
-    for unit in units(values, key):
-        if len(chosen) >= k:
+    for unit in ordered:
+        if len(chosen) >= count:
             break
         chosen.extend(unit)
     return chosen

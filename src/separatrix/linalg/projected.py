@@ -110,5 +110,7 @@ def _blocks(T: Matrix, key: Key) -> tuple[list[int], list[float]]:
     # A key may compare all eigenvalues with one another, so it sees both of each pair.
     whole = np.repeat(real + 1j * imag, np.diff([*starts, m]))
     whole[1:] = np.where(np.diff(np.repeat(starts, np.diff([*starts, m]))) == 0, whole[1:].conj(), whole[1:])
-    scores = torch.nan_to_num(key(torch.from_numpy(whole)).to(torch.float64), nan=float("-inf"))
+    scores = torch.nan_to_num(
+        key(torch.from_numpy(whole)).to(torch.float64), nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf
+    )
     return starts, [float(score) for score in scores[starts]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,8 @@ def look_again(
     outside = torch.linalg.vector_norm(rest.project(vector)) > 0.5 * torch.linalg.vector_norm(vector)
     if not found.settled:
         return SecondLook(None, f"{sentence} did not settle")
-    if best <= worst + LOOSE * abs(worst) or not bool(outside):
+    beyond = worst + LOOSE * abs(worst) if math.isfinite(worst) else worst
+    if best <= beyond or not bool(outside):
         return SecondLook(None, f"{sentence} found nothing beyond")
     known = torch.from_numpy(parts.sum(axis=1)).to(form.basis) @ form.basis[:j]
     known = known / torch.linalg.vector_norm(known)

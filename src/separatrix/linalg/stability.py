@@ -9,14 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.linalg._checks import check_count, check_finite, check_positive, check_square
+from separatrix.linalg._checks import check_count, check_positive, check_square
 from separatrix.linalg._draw import as_generator, seed_number
 from separatrix.linalg.condition import condition_numbers
 from separatrix.linalg.eigen import DENSE_UP_TO, eigenvalues
 from separatrix.linalg.eigen_record import Eigenvalues
 from separatrix.linalg.extremes import Extremes, extremes
-from separatrix.linalg.operator import LinearOperator, Tagged
-from separatrix.linalg.projected import eigen_decomposition, kind_of
+from separatrix.linalg.formed import Formed
+from separatrix.linalg.operator import LinearOperator
+from separatrix.linalg.projected import kind_of
 from separatrix.linalg.pseudospectrum import clear_of_axis
 
 SWEEP_UP_TO = 300
@@ -30,7 +31,7 @@ class Stability:
     """What is known about ``dx/dt = A x``. Sign: stable means all eigenvalues have negative real part.
 
     Attributes:
-        verdict: *unstable*: a real part is positive beyond its error bar. *contracting*: ``lam_max(S) <
+        verdict: *unstable*: a converged real part is positive beyond its error bar. *contracting*: ``lam_max(S) <
             0``, every distance shrinks at once. *stable*: the whole spectrum was computed and lies left of
             zero, bars included. *no unstable mode found*: the rightmost modes found do; evidence, not
             proof. *marginal*: the rightmost real part is zero within a bar that is itself small.
@@ -68,6 +69,7 @@ def stability(
     tol: float = 1e-6,
     failure: float = 1e-6,
     seed: int | torch.Generator = 0,
+    known: Eigenvalues | None = None,
     dense_up_to: int = DENSE_UP_TO,
 ) -> Stability:
     """Whether small perturbations of an equilibrium grow under ``dx/dt = A x``, and on what evidence.
@@ -85,6 +87,9 @@ def stability(
             part of zero counts as *marginal*.
         failure: probability that the bound on ``S`` is wrong.
         seed: of all starts.
+        known: rightmost eigenvalues of ``operator``, with vectors, where they have been computed already. They
+            replace the first search (``k`` is theirs then), and their products count in the record, not
+            against the budget. Ignored where the matrix is formed.
         dense_up_to: the largest n whose matrix is formed.
 
     Returns:
@@ -112,18 +117,19 @@ def stability(
     evidence = (
         _dense(operator, k, tol, generator)
         if n <= dense_up_to and 2 * n <= max_products
-        else _krylov(operator, k, tol, max_products, failure, generator)
+        else _krylov(operator, known, k, tol, max_products, failure, generator)
     )
     found, bars, abscissa = evidence.found, evidence.bars, evidence.abscissa
 
     real = found.values.real
     scale = max(abs(abscissa.lowest), abs(abscissa.highest), float(found.values.abs().max()))
-    top, lead = int(torch.argmax(real)), int(torch.argmax(real - bars))
+    sure = torch.where(evidence.sure, real - bars, -torch.inf)
+    top, lead = int(torch.argmax(real)), int(torch.argmax(sure))
     edge, small = float((real + bars).max()), 2 * tol * scale
     where = f"the rightmost eigenvalue found has real part {float(real[top]):.4g} +- {float(bars[top]):.1g}"
     bound = f"the symmetric part ends below {abscissa.upper_bound:.4g}"
     verdict: Verdict
-    if float(real[lead] - bars[lead]) > 0:
+    if float(sure[lead]) > 0:
         verdict, status = "unstable", f"an eigenvalue has real part {real[lead]:.4g} +- {bars[lead]:.1g}"
     elif evidence.axis_clear and float(real[top]) > 0:
         verdict, status = "unstable", f"{where}, and no rounding can move it across zero"
@@ -131,7 +137,7 @@ def stability(
         verdict, status = "contracting", f"{bound} (failure probability {abscissa.failure:.1g})"
     elif evidence.axis_clear:
         verdict, status = "stable", f"{where}, the whole spectrum was computed; {bound}"
-    elif edge < 0 and not found.complete:
+    elif edge < 0 and not found.complete and bool(evidence.sure.any()):
         verdict = "no unstable mode found"
         status = f"{where}, after {evidence.products} products; {bound}: evidence, not proof"
     elif bool(((real + bars < 0) | (bars <= small)).all()) and max(edge, evidence.edge) <= small:
@@ -154,6 +160,7 @@ def stability(
 @dataclass(frozen=True)
 class _Evidence:
     found: Eigenvalues
+    sure: Tensor  # where the bars may decide: of an unconverged vector the condition number says little
     bars: Tensor
     condition: Tensor
     abscissa: Extremes
@@ -162,24 +169,12 @@ class _Evidence:
     axis_clear: bool  # the whole spectrum is known, and rounding moves none of it across the imaginary axis
 
 
-class _Formed(Tagged):
-    """An operator whose matrix is at hand; its products remain its own."""
-
-    def __init__(self, inner: LinearOperator, matrix: Tensor) -> None:
-        super().__init__(inner, inner.tags)
-        self.matrix = matrix
-
-    def to_dense(self) -> Tensor:
-        return self.matrix
-
-
 def _dense(operator: LinearOperator, k: int, tol: float, generator: torch.Generator) -> _Evidence:
     n = operator.shape[0]
-    matrix = check_finite(operator.to_dense(), f"the matrix of {operator!r}")
-    found = eigenvalues(_Formed(operator, matrix), k, tol=tol, seed=generator, dense_up_to=n)
-    A = matrix.to("cpu", torch.float64).numpy()
-    kind = kind_of(operator)
-    values, X = eigen_decomposition(A, kind)
+    formed = operator if isinstance(operator, Formed) else Formed(operator)
+    found = eigenvalues(formed, k, tol=tol, seed=generator, dense_up_to=n)
+    A = formed.matrix.to("cpu", torch.float64).numpy()
+    values, X = formed.decomposition
     rounding = max(10.0, n**0.5) * found.noise  # each of the n columns carries the noise of one product
     try:
         # Rows of the inverse are the left eigenvectors.
@@ -207,6 +202,7 @@ def _dense(operator: LinearOperator, k: int, tol: float, generator: torch.Genera
     )
     return _Evidence(
         found=found,
+        sure=torch.ones(len(found), dtype=torch.bool),
         bars=torch.from_numpy(spread)[nearest],
         condition=torch.from_numpy(conditions)[nearest],
         abscissa=abscissa,
@@ -217,18 +213,33 @@ def _dense(operator: LinearOperator, k: int, tol: float, generator: torch.Genera
 
 
 def _krylov(
-    operator: LinearOperator, k: int, tol: float, max_products: int, failure: float, generator: torch.Generator
+    operator: LinearOperator,
+    known: Eigenvalues | None,
+    k: int,
+    tol: float,
+    max_products: int,
+    failure: float,
+    generator: torch.Generator,
 ) -> _Evidence:
-    """The rightmost eigenvalues from both sides, a third of the budget each, and a third for the bound on S."""
-    share = max_products // 3
-    found = eigenvalues(operator, k, tol=tol, seed=generator, max_products=share, dense_up_to=0, second_look=True)
-    products, kappa, price = found.products, torch.ones(len(found), dtype=torch.float64), 1
-    if kind_of(operator) == "general":
-        left = eigenvalues(operator.T, k, tol=tol, seed=generator, max_products=share, dense_up_to=0)
-        products, kappa, price = products + left.products, condition_numbers(found, left), 2
-    errors = found.residuals + 10 * found.noise
+    """The rightmost eigenvalues from both sides and a bound on S, at equal shares of what is left of the budget."""
+    normal = kind_of(operator) != "general"
+    share = max(1, max_products // (1 + (known is None) + (not normal)))
+    if known is None:
+        known = eigenvalues(operator, k, tol=tol, seed=generator, max_products=share, dense_up_to=0, second_look=True)
+    products, kappa, sure = known.products, torch.ones(len(known), dtype=torch.float64), known.converged
+    if normal:  # a residual bounds the distance to the spectrum, whatever the vector is
+        sure = torch.ones_like(sure)
+    else:
+        left = eigenvalues(
+            operator.T, len(known), tol=tol, seed=generator, max_products=share, dense_up_to=0, start=known
+        )
+        products, kappa = products + left.products, condition_numbers(known, left)
+        nearest = (known.values[:, None] - left.values[None, :]).abs().argmin(dim=1)
+        sure = sure & left.converged[nearest]
+    errors = known.residuals + 10 * known.noise
     bars = torch.where(errors > 0, kappa * errors, 0.0)
+    price = 1 if normal else 2
     steps = min(max(1, share // price), LANCZOS_STEPS)
     abscissa = extremes(operator.sym, failure=failure, max_products=steps, seed=generator)
     products += price * abscissa.products
-    return _Evidence(found, bars, kappa, abscissa, products, float((found.values.real + bars).max()), False)
+    return _Evidence(known, sure, bars, kappa, abscissa, products, float((known.values.real + bars).max()), False)

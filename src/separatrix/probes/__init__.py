@@ -6,6 +6,7 @@
 """
 
 from separatrix.probes.best_response import best_response
+from separatrix.probes.certificate import certify
 from separatrix.probes.coverage import Coverage, coverage
 from separatrix.probes.critic import Critic, critic
 from separatrix.probes.critic_units import LayerUnits
@@ -52,6 +53,7 @@ __all__ = [
     "Twins",
     "UpdateShares",
     "best_response",
+    "certify",
     "coverage",
     "critic",
     "critical_step",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from separatrix.linalg import Dense, KrylovForm, LinearOperator, eigenvalues
+from separatrix.linalg import Formed, KrylovForm, LinearOperator, eigenvalues
 from separatrix.linalg.eigen import DENSE_UP_TO
-from separatrix.linalg.ordering import Target, as_key, select, target_name
+from separatrix.linalg.ordering import Target, as_ends, select, target_name
 
 TARGETS = ("largest", "rightmost", "rotation")
 
@@ -27,6 +27,8 @@ class Leading:
         complete: the whole spectrum was computed.
         products: real products taken.
         noise: rounding level of a product.
+        tolerance: relative residual of a converged value.
+        seed: of the start vector.
         krylov: the Krylov form of the transpose, for pseudospectra; ``None`` where the whole spectrum was computed.
     """
 
@@ -38,6 +40,8 @@ class Leading:
     complete: bool
     products: int
     noise: float
+    tolerance: float = 1e-3
+    seed: int = 0
     krylov: KrylovForm | None = None
 
     def __len__(self) -> int:
@@ -78,20 +82,22 @@ def leading(
         tol: relative residual of a converged value.
         seed: of the start vector.
 
-    Cost: ``n`` products below n = 2000, else at most ``max_products``.
+    Cost: ``n`` products and one for each value below n = 2000 (none to form the matrix of a ``Formed``), else at most
+    ``max_products``.
     """
     n = operator.shape[0]
     dense = n <= DENSE_UP_TO
-    subject: LinearOperator = Dense(operator.to_dense().T.contiguous()) if dense else operator.T
+    if dense and not isinstance(operator, Formed):
+        operator = Formed(operator)
     if dense and "leftmost" not in targets:  # the whole spectrum is there anyway
         targets = (*targets, "leftmost")
     counts = [min(2 * k if target == "rotation" else k, n) for target in targets]
     budget = None if dense else max(max_products, max(counts) + 2)
-    found = eigenvalues(subject, counts, target=targets, max_products=budget, tol=tol, seed=seed)
+    found = eigenvalues(operator.T, counts, target=targets, max_products=budget, tol=tol, seed=seed)
     assert found.vectors is not None
     names: list[list[str]] = [[] for _ in range(len(found))]
     for target, count in zip(targets, counts, strict=True):
-        for i in select(found.values, as_key(target), count):
+        for i in select(found.values, as_ends([target], [count]), count):
             names[i].append(target_name(target))
     values = found.values.tolist()
     order = sorted(range(len(values)), key=lambda i: (-values[i].real, abs(values[i].imag), -values[i].imag))
@@ -102,7 +108,9 @@ def leading(
         found.vectors[order],
         tuple("+".join(names[i]) for i in order),
         found.complete,
-        n if dense else found.products,
+        found.products,
         found.noise,
+        tol,
+        found.seed,
         found.krylov,
     )

@@ -191,15 +191,15 @@ VIEWS: dict[str, Callable[[Diagnosis], Any]] = {
 }
 
 
-def write_text(path: str | Path, text: str) -> Path:
+def write_text(path: str | Path, text: str | bytes) -> Path:
     """Write a file whole or not at all: a temporary name in the same folder, then a move."""
     path = Path(path)
     if not path.parent.is_dir():
         raise InputError(f"the folder {path.parent} does not exist; create it first.")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text.encode("utf-8") if isinstance(text, str) else text)
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
