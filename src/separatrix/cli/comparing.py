@@ -73,6 +73,7 @@ def _row(row: Observed) -> dict[str, Any]:
         "predicted": dict(predicted),
         "observed": {"growth_per_gradient": _spread(row.growth), "field_norm": _spread(row.field_norm)},
         "score": {name: _spread(value) for name, value in row.score.items()},
+        "averaged_score": {name: _spread(value) for name, value in row.averaged_score.items()},
         "losses": {name: _spread(value) for name, value in row.losses.items()},
         "steps": list(row.steps),
         "gradients": list(row.gradients),
@@ -104,6 +105,8 @@ def _table(comparison: Comparison, rows: list[dict[str, Any]]) -> Table:
         better = comparison.better.get(name) if part == "score" else None
         head = name if part == "score" else f"loss {name}"
         table.add_column(f"{head}\n{better} is better" if better else head, justify="right")
+    for name in rows[0]["averaged_score"]:
+        table.add_column(f"{name}\nof the averages", justify="right")
     for row in rows:
         predicted = row["predicted"].get("growth_per_gradient")
         mark = " *" if row["predicted"].get("growing") else ""
@@ -111,7 +114,7 @@ def _table(comparison: Comparison, rows: list[dict[str, Any]]) -> Table:
             row["method"],
             "no prediction" if predicted is None else growth_percent(predicted) + mark,
             _shown(row["observed"]["growth_per_gradient"], growth_percent),
-            *(_shown(value, number) for value in row[part].values()),
+            *(_shown(value, number) for value in (*row[part].values(), *row["averaged_score"].values())),
         )
     return table
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
 from torch import Tensor
 
 from separatrix.dynamics.method import Method
-from separatrix.dynamics.problem import Problem
+from separatrix.dynamics.problem import Problem, scores
 from separatrix.dynamics.progress import progress_bar
 from separatrix.dynamics.snapshot import Snapshot
 from separatrix.dynamics.training import Training, train
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field, Game
-from separatrix.fields.surroundings import frozen_randomness
 
 Predict = Callable[[Method, Field], Any]
 LAST = 0.1  # the share of a run over which its losses are averaged
@@ -55,6 +54,7 @@ class Observed:
         status: ``done`` or ``non-finite`` by seed, the latter with its message.
         prediction: what ``predict`` said beforehand.
         seconds: of the clock, all seeds together.
+        averaged_score: the same score of the players' averages; empty where the problem has none.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Observed:
     status: tuple[str, ...]
     prediction: Any
     seconds: float
+    averaged_score: dict[str, Spread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,7 @@ def compare(
 class _Run:
     training: Training
     score: dict[str, float]
+    averaged: dict[str, float]
     norm: float
     growth: float
 
@@ -194,11 +196,8 @@ def _observe(problem: Problem, method: Method, steps: int, seed: int, field: Fie
         before = _norm(field, training.path[middle].to(training.x))
         spent = training.gradients * (training.steps - at) / training.steps
         growth = (norm / before) ** (1 / spent) if before > 0 else float("nan")
-    score: dict[str, float] = {}
-    if problem.score is not None and isinstance(problem.subject, Game):
-        with frozen_randomness(0):
-            score = {k: float(v) for k, v in problem.score(problem.subject.models).items()}
-    return _Run(training, score, norm, growth)
+    found = scores(problem)
+    return _Run(training, found.get("raw", {}), found.get("averaged", {}), norm, growth)
 
 
 def _norm(field: Field, x: Tensor) -> float:
@@ -225,6 +224,7 @@ def _row(name: str, method: Method, runs: Sequence[_Run], prediction: Any) -> Ob
         tuple(run.training.message or run.training.status for run in runs),
         prediction,
         sum(run.training.seconds for run in runs),
+        {key: Spread.of([run.averaged[key] for run in runs]) for key in runs[0].averaged},
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from separatrix.dynamics.averaging import averaged_models
 from separatrix.dynamics.method import Method
 from separatrix.errors import InputError
 from separatrix.fields import Field, Game
@@ -45,8 +46,10 @@ class Problem:
         score: ``score(models)`` returns named numbers that say how good the result is.
         better: for each score, ``higher`` or ``lower``.
         samples: ``samples(models)`` returns images ``(count, channels, height, width)`` in [0, 1], or points ``(count, 2)``.
-        averages: averaged copies (EMA) of players, by player.
+        averages: averaged copies of players, by player; training updates each :class:`Average`, and scores are given for both.
         state: other state that no gradient moves, by name.
+        after: called with the :class:`Step` after every training step: moves clocks, schedules, adaptive strengths. What it
+            changes is listed in ``state``.
         facts: what is known.
     """
 
@@ -62,6 +65,7 @@ class Problem:
     averages: Mapping[str, Any] | None = None
     state: Mapping[str, Any] | None = None
     facts: tuple[Fact, ...] = ()
+    after: Callable[[Any], None] | None = None
 
     @property
     def game(self) -> Game:
@@ -108,6 +112,23 @@ class Problem:
             if fact.name == name:
                 return fact.value
         raise InputError(f"{self.name!r} has no fact {name!r}; known are {[f.name for f in self.facts]}.")
+
+
+def scores(problem: Problem) -> dict[str, dict[str, float]]:
+    """The problem's own score as it stands: ``{"raw": ..., "averaged": ...}``, the latter where it has averages.
+
+    Empty where there is no score. The random draw is frozen, and the streams are put back.
+    """
+    if problem.score is None or not isinstance(problem.subject, Game):
+        return {}
+    sides = {"raw": problem.subject.models}
+    if problem.averages:
+        sides["averaged"] = averaged_models(problem.averages, problem.subject.models)
+    found: dict[str, dict[str, float]] = {}
+    for side, models in sides.items():
+        with frozen_randomness(0):
+            found[side] = {name: float(value) for name, value in problem.score(models).items()}
+    return found
 
 
 def _epochs(loader: DataLoader[Any], seed: int, name: str) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.dynamics.averaging import update_averages
 from separatrix.dynamics.convert import Given, bases_of
 from separatrix.dynamics.live_step import LiveStep, Step
 from separatrix.dynamics.method import Method
@@ -81,7 +82,7 @@ def train(
     """Train a problem's own modules, in place.
 
     Minibatches come from ``problem.minibatches(seed)``, noise from the global streams seeded with ``seed``; those are
-    put back at the end. A problem that is a bare field is followed from where it stands, and stays there.
+    put back at the end. After each step the problem's averages are updated and ``problem.after`` is called. A problem that is a bare field is followed from where it stands, and stays there.
 
     Args:
         problem: what is trained.
@@ -130,6 +131,10 @@ def train(
                         raise NonFiniteError(message) from error
                     break
                 log.add(step)
+                if isinstance(problem.subject, Game):
+                    update_averages(problem.averages, problem.subject.models)
+                if problem.after is not None:
+                    problem.after(step)
                 if number >= begin and (path.wants(number) or (number == steps and path.limit)):
                     path.add(number, stepper.point)
                 if each is not None:

@@ -1,0 +1,115 @@
+"""How an exponential average damps a mode, and the half-life that damps the rotation that was measured."""
+
+from __future__ import annotations
+
+from cmath import phase
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf, log, log2, pi, sqrt
+
+from separatrix.errors import InputError
+
+# A multiplier that turns by less in a step does not count as a rotation; it is a drift.
+TURNS = 1e-6
+
+
+def ema_gain(multiplier: complex, half_life: float) -> float:
+    """The amplitude of a mode in the average over that in the point: ``|(1 - b) / (1 - b / m)|``, ``b = 2^(-1/H)``.
+
+    For a mode that goes as ``m^k``, once the start is forgotten; for a pure rotation ``m = e^(iw)`` that is
+    ``|(1 - b) / (1 - b e^(-iw))|``, about ``ln 2 / (H w)``. Infinite where ``|m| <= b``: the mode dies out sooner than the
+    average forgets it.
+
+    Args:
+        multiplier: of one update, as in :class:`~separatrix.probes.Signature`.
+        half_life: ``H``, in updates.
+
+    Example:
+        >>> from cmath import exp
+        >>> round(ema_gain(exp(0.1j), 100), 4)  # ln 2 / 10
+        0.0692
+    """
+    b = _decay(half_life)
+    return inf if abs(multiplier) <= b else abs((1 - b) / (1 - b / multiplier))
+
+
+@dataclass(frozen=True)
+class HalfLife:
+    """An advised half-life.
+
+    Attributes:
+        value: in updates; 0 where nothing turns that would outlive the average.
+        gain: what is left of the rotation that decides.
+        multiplier: of that rotation.
+        lag: how many updates the average lies behind a steady drift, ``b / (1 - b)``.
+        left_out: rotations that die out sooner than such an average forgets.
+        sentence: the same in words.
+    """
+
+    value: float
+    gain: float
+    multiplier: complex | None
+    lag: float
+    left_out: int
+    sentence: str
+
+
+def advise_half_life(multipliers: Iterable[complex], *, gain: float = 0.1) -> HalfLife:
+    """The shortest half-life that leaves at most ``gain`` of every rotation that outlives the average.
+
+    From ``|(1 - b) / (1 - b / m)| = g`` with ``m = r e^(iw)``: ``(1 - g^2/r^2) b^2 - 2 (1 - g^2 cos(w) / r) b + 1 - g^2 = 0``. Slow
+    rotations ask for long averages; one that asks for an average that it does not outlive itself is left out. For a pure
+    rotation of period ``T`` and a gain of 0.1 this is about ``1.1 T``.
+
+    Args:
+        multipliers: of one step of the method that runs, measured by :func:`separatrix.probes.signature`, or predicted. They
+            hold near the point where they were measured.
+        gain: between 0 and 1.
+
+    Raises:
+        InputError: a gain outside (0, 1).
+
+    Example:
+        >>> from cmath import exp
+        >>> advised = advise_half_life([exp(0.05j), exp(-0.05j), 0.9])
+        >>> round(advised.value, 1), round(ema_gain(exp(0.05j), advised.value), 6)
+        (137.9, 0.1)
+    """
+    if not 0 < gain < 1:
+        raise InputError(f"gain must lie between 0 and 1, got {gain}.")
+    turning = [complex(m) for m in multipliers if phase(complex(m)) > TURNS]
+    asked = [(half_life, m) for m in turning if (half_life := _half_life(m, gain)) is not None]
+    left_out = len(turning) - len(asked)
+    if not asked:
+        return HalfLife(0.0, 1.0, None, 0.0, left_out, _sentence(0.0, gain, None, left_out))
+    value, m = max(asked, key=lambda pair: pair[0])
+    b = _decay(value)
+    return HalfLife(value, ema_gain(m, value), m, b / (1 - b), left_out, _sentence(value, gain, m, left_out))
+
+
+def _half_life(m: complex, gain: float) -> float | None:
+    """``None`` where no average that the mode outlives leaves so little of it."""
+    r, g2 = abs(m), gain * gain
+    a, half, c = 1 - g2 / r**2, 1 - g2 * (m.real / r) / r, 1 - g2
+    inside = half * half - a * c
+    if inside < 0:
+        return None
+    # The root in (0, 1) by the stable formula; a may be 0 or negative for modes that die out quickly.
+    b = c / (half + sqrt(inside))
+    return -1 / log2(b) if 0 < b < min(r, 1.0) else None
+
+
+def _decay(half_life: float) -> float:
+    if not half_life > 0:
+        raise InputError(f"a half-life must be positive, got {half_life}.")
+    return float(2 ** (-1 / half_life))
+
+
+def _sentence(value: float, gain: float, m: complex | None, left_out: int) -> str:
+    others = f" {left_out} rotation{'s die' if left_out > 1 else ' dies'} out sooner than that." if left_out else ""
+    if m is None:
+        return f"No rotation outlives an average; none is needed.{others}"
+    return (
+        f"A half-life of {value:.3g} updates leaves {gain:.2g} of the rotation of period {2 * pi / phase(m):.3g}, and lags "
+        f"{value / log(2):.3g} updates behind what drifts.{others}"
+    )

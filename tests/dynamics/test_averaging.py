@@ -1,0 +1,244 @@
+"""Averages: closed forms, what they do to rotations, restarts, state, and scores for raw and averaged players."""
+
+from __future__ import annotations
+
+import cmath
+import doctest
+import math
+from dataclasses import replace
+from importlib import import_module
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from separatrix.dynamics import SGD, Alternating, Method, Problem, Simultaneous, Snapshot, compare, train
+from separatrix.dynamics.averaging import Average, averaged_models
+from separatrix.dynamics.half_life import advise_half_life, ema_gain
+from separatrix.errors import InputError
+from separatrix.zoo import load
+from untouched import untouched
+
+
+def point(value: float = 0.0) -> torch.Tensor:
+    return torch.tensor([value], dtype=torch.float64)
+
+
+def test_the_exponential_average_has_its_half_life():
+    x = point(0.0)
+    average = Average(x, half_life=10.0, ramp=None)
+    x.fill_(1.0)
+    for _ in range(10):
+        average.update()
+    assert float(average.value) == pytest.approx(0.5)
+    for _ in range(20):
+        average.update()
+    assert float(average.value) == pytest.approx(1 - 1 / 8)
+
+
+def test_it_is_torchs_own_with_the_same_decay():
+    torch.manual_seed(0)
+    net = nn.Linear(3, 2)
+    mine = Average(net, half_life=math.log(0.5) / math.log(0.9), ramp=None)
+    theirs = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9))
+    theirs.update_parameters(net)  # its first update copies
+    for _ in range(5):
+        with torch.no_grad():
+            for p in net.parameters():
+                p.add_(torch.randn_like(p))
+        mine.update()
+        theirs.update_parameters(net)
+    for a, b in zip(mine.value.parameters(), theirs.module.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+        assert not a.requires_grad
+
+
+def test_the_uniform_average_is_the_mean_and_restarts_on_time():
+    x = point()
+    average, restarted = Average(x, half_life=None), Average(x, half_life=None, restart_every=3)
+    seen = []
+    for k in range(8):
+        x.fill_(float(k * k))
+        average.update()
+        restarted.update()
+        seen.append(float(restarted.value))
+        assert float(average.value) == pytest.approx(sum(j * j for j in range(k + 1)) / (k + 1))
+    assert seen == pytest.approx([0, 1 / 2, 5 / 3, 9, 25 / 2, 50 / 3, 36, 85 / 2])
+
+
+def test_the_ramp_forgets_the_first_points():
+    x = point(1000.0)
+    average = Average(x, half_life=1e9, ramp=0.05)
+    x.fill_(1.0)
+    average.update()
+    assert float(average.value) == pytest.approx(1.0, abs=1e-2)
+    for _ in range(400):
+        average.update()
+    assert average.weight == pytest.approx(1 - 2 ** (-1 / (0.05 * 401)))
+
+
+def test_buffers_are_copied_and_the_player_is_left_alone():
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average = Average(net)
+    net(torch.randn(10, 2))
+    with untouched(net):
+        average.update()
+    assert torch.equal(average.value[1].running_mean, net[1].running_mean)
+    assert int(average.value[1].num_batches_tracked) == 1
+
+
+def test_an_average_is_state_that_can_be_put_back():
+    x = {"a": point(1.0), "b": [point(2.0)]}
+    average = Average(x, half_life=2.0)
+    before = Snapshot.of(average)
+    x["b"][0].fill_(9.0)
+    average.update()
+    assert float(average.value["b"][0]) > 2
+    saved = {name: tensor.clone() for name, tensor in average.state_dict().items()}
+    before.restore()
+    assert (float(average.value["b"][0]), int(average.made)) == (2.0, 0)
+    average.load_state_dict(saved)
+    assert float(average.value["b"][0]) > 2
+
+
+@pytest.mark.parametrize("omega", [0.02, 0.3, 2.0])
+@pytest.mark.parametrize("radius", [1.0, 1.01, 0.97])
+@pytest.mark.parametrize("half_life", [5.0, 15.0])
+def test_a_mode_is_damped_by_the_formula(omega, radius, half_life):
+    """Against an average that was really taken, of the real part of ``m^k``."""
+    m = radius * cmath.exp(1j * omega)
+    x = torch.ones(1, dtype=torch.complex128)
+    average = Average(x, half_life=half_life, ramp=None)
+    for _ in range(2000):
+        x.mul_(m / abs(m) if radius == 1 else m)
+        average.update()
+    measured = abs(complex(average.value[0])) / abs(complex(x[0]))
+    assert measured == pytest.approx(ema_gain(m, half_life), rel=1e-6)
+
+
+def test_a_mode_that_dies_sooner_is_said_to_last_longer_in_the_average():
+    assert ema_gain(0.5 * cmath.exp(0.3j), 10) == math.inf
+    assert ema_gain(0.99, 1.0) == pytest.approx(0.5 / (1 - 0.5 / 0.99))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(1e-3, 3.1), st.floats(0.9, 1.1), st.floats(0.02, 0.9))
+def test_the_advised_half_life_leaves_exactly_the_gain_asked_for(omega, radius, gain):
+    m = radius * cmath.exp(1j * omega)
+    advised = advise_half_life([m, m.conjugate()], gain=gain)
+    if advised.multiplier is None:
+        assert advised.left_out == 1
+        # Then no average that the mode outlives leaves so little of it.
+        shortest = [ema_gain(m, -1 / math.log2(b)) for b in (radius * k / 2001 for k in range(1, 2001)) if b < 1]
+        assert min(shortest) > gain * (1 - 1e-3)
+    else:
+        assert ema_gain(m, advised.value) == pytest.approx(gain, rel=1e-6)
+        assert advised.gain == pytest.approx(gain, rel=1e-6)
+
+
+def test_the_slowest_rotation_decides_and_decays_do_not():
+    slow, fast = cmath.exp(0.01j), cmath.exp(0.5j)
+    found = advise_half_life([fast, slow, slow.conjugate(), 0.999, -0.9, 0.2 * cmath.exp(0.001j)])
+    assert found.multiplier == slow
+    assert found.left_out == 1
+    assert found.value == pytest.approx(advise_half_life([slow]).value)
+    assert found.value / (2 * math.pi / 0.01) == pytest.approx(1.1, abs=0.01)
+    assert "leaves 0.1 of the rotation of period 628" in found.sentence
+    none = advise_half_life([0.9, 1.0, 1.1])
+    assert "2 rotations die out sooner" in advise_half_life([0.1j, 0.2j]).sentence
+    assert (none.value, none.multiplier) == (0.0, None)
+    assert none.sentence == "No rotation outlives an average; none is needed."
+
+
+def bilinear(half_life=None, **options) -> Problem:
+    problem = load("bilinear")
+    averages = {p: Average(problem.game.models[p], half_life=half_life, **options) for p in ("x", "y")}
+    return replace(
+        problem,
+        method=Method(SGD(0.1), Alternating()),
+        averages=averages,
+        score=lambda models: {"distance": float(torch.cat([models["x"], models["y"]]).norm().detach())},
+        better={"distance": "lower"},
+    )
+
+
+def test_training_updates_the_averages_and_the_advice_comes_true():
+    """Alternating steps turn for ever; of the rotation the advised average leaves a tenth."""
+    lam = 0.1**2 / 2
+    m = complex(1 - lam, math.sqrt(lam * (2 - lam)))  # m^2 - (2 - h^2) m + 1 = 0
+    advised = advise_half_life([m])
+    problem = bilinear(advised.value, ramp=None)
+    training = train(problem, 700, progress=False)
+    assert int(problem.averages["x"].made) == 700
+    averaged = averaged_models(problem.averages, problem.game.models)
+    ratio = problem.score(averaged)["distance"] / problem.score(problem.game.models)["distance"]
+    assert 1.2 < float(training.x.norm()) < 1.6
+    assert ratio == pytest.approx(0.1, rel=0.12)  # the orbit of alternating steps is an ellipse
+
+
+def test_restarts_from_the_average_converge_where_averages_alone_do_not():
+    problem = bilinear()
+    for _ in range(6):
+        train(problem, 63, progress=False)  # about a turn
+        for average in problem.averages.values():
+            average.write_back()
+            average.restart()
+    assert problem.score(problem.game.models)["distance"] < 1e-6
+    alone = bilinear()
+    train(alone, 6 * 63, progress=False)
+    assert alone.score(averaged_models(alone.averages, alone.game.models))["distance"] > 1e-3
+
+
+def test_a_comparison_scores_raw_and_averaged_players_and_puts_the_averages_back():
+    problem = bilinear(70.0, ramp=None)
+    methods = {"alternating": problem.method, "simultaneous": Method(SGD(0.1), Simultaneous())}
+    before = Snapshot.of(list(problem.averages.values()))
+    found = compare(problem, methods, gradients=600, seeds=(0,), progress=False)
+    assert not before.differences(Snapshot.of(list(problem.averages.values())))
+    row = found["alternating"]
+    assert row.averaged_score["distance"].median < 0.2 * row.score["distance"].median
+    assert found.to_dict()["rows"][0]["averaged_score"]["distance"]["median"] == row.averaged_score["distance"].median
+    assert (
+        compare(replace(problem, averages=None), methods, steps=2, seeds=(0,), progress=False)[
+            "alternating"
+        ].averaged_score
+        == {}
+    )
+
+
+def test_what_comes_after_each_step_is_called_with_it_and_put_back_by_a_comparison():
+    from separatrix.dynamics.schedules import Clock
+
+    clock, seen = Clock(), []
+
+    def after(step):
+        clock.tick()
+        seen.append(step.number)
+
+    problem = replace(bilinear(), after=after, state={"clock": clock})
+    train(problem, 3, progress=False)
+    assert (seen, clock.steps) == ([1, 2, 3], 3)
+    compare(problem, {"own": problem.method}, steps=5, seeds=(0, 1), progress=False)
+    assert clock.steps == 3
+    assert len(seen) == 3 + 2 * 5
+
+
+def test_bad_options_are_named():
+    with pytest.raises(InputError, match=r"must be positive or None, got \{'half_life': 0\}"):
+        Average(point(), half_life=0)
+    with pytest.raises(InputError, match="modules, tensors, or lists and dicts of tensors, got str"):
+        Average("x")
+    with pytest.raises(InputError, match="gain must lie between 0 and 1, got 1"):
+        advise_half_life([1j], gain=1)
+    with pytest.raises(InputError, match="half-life must be positive, got 0"):
+        ema_gain(1j, 0)
+
+
+@pytest.mark.parametrize("name", ["averaging", "half_life"])
+def test_the_examples_in_the_docstrings_hold(name):
+    result = doctest.testmod(import_module(f"separatrix.dynamics.{name}"))
+    assert result.attempted > 0
+    assert result.failed == 0
