@@ -118,7 +118,7 @@ def test_the_relativistic_variant_pairs_and_has_both_penalties():
     torch.testing.assert_close(losses["G"]["adv"], softplus(gap).mean())
     for term, images in (("r1", real), ("r2", fake.detach())):
         slopes = torch.stack([torch.func.grad(lambda x: models["D"](x[None]).sum())(image) for image in images])
-        torch.testing.assert_close(losses["D"][term], slopes.square().flatten(1).sum(1).mean() / 2)
+        torch.testing.assert_close(losses["D"][term], 20 / 2 * slopes.square().flatten(1).sum(1).mean())
     # Nothing is detached: the penalty on generated patches moves with the generator.
     assert torch.autograd.grad(losses["D"]["r2"], next(models["G"].parameters()))[0].abs().sum() > 0
 
