@@ -83,7 +83,7 @@ def test_multipliers_solve_the_characteristic_polynomials(b, z):
     for kind, polynomial in polynomials.items():
         roots = Mode(kind, b).multipliers(z)
         assert np.abs(np.polyval(polynomial, roots)).max() < 1e-10 * (1 + abs(z)) ** 2, kind
-        assert abs(roots[0]) >= abs(roots[1])
+        assert abs(roots[0]) >= abs(roots[1]) * (1 - 1e-12)  # a conjugate pair, up to rounding
 
 
 def test_averaged_momentum_turns_an_undamped_pair_into_growth():

@@ -309,7 +309,7 @@ def test_a_foreign_state_dict_is_refused_and_nothing_is_loaded() -> None:
     opt = optim.Simultaneous(a_game(), torch.optim.Adam, lr=1e-3)
     other = optim.Simultaneous(a_game(), torch.optim.SGD, lr=1e-3)
     before = opt.param_groups[0]["lr"]
-    with pytest.raises(InputError, match="saved with other players or bases"):
+    with pytest.raises(InputError, match=r"which keeps \[.*saved with other players, bases or scheme"):
         opt.load_state_dict(other.state_dict())
     with pytest.raises(InputError, match="not one of a GameOptimizer"):
         opt.load_state_dict(torch.optim.Adam(a_game().parameters).state_dict())
@@ -434,3 +434,16 @@ def test_states_of_a_training_can_be_given() -> None:
     assert again.states["G"]["step"] == 1
     with pytest.raises(InputError, match="the given state has nothing for player 'D'"):
         optim.Simultaneous(game, Adam(1e-3), states={"G": opt.states["G"]})
+
+
+@pytest.mark.parametrize("kind", [optim.Simultaneous, optim.Alternating, optim.Extragradient, optim.GameOptimizer])
+def test_what_torch_would_take_first_is_told_what_comes_first_here(kind: Any) -> None:
+    game = a_game()
+    with pytest.raises(InputError, match=rf"sx\.optim\.{kind.__name__} trains the players of a Game.*got a generator"):
+        kind(nn.Linear(1, 1).parameters())
+    with pytest.raises(InputError, match=rf"the Game comes first.*sx\.optim\.{kind.__name__}\(game, torch"):
+        kind(nn.Linear(1, 1).parameters(), lr=0.1)
+    with pytest.raises(InputError, match="how each player steps"):
+        kind(game, lr=0.1)
+    with pytest.raises(InputError, match="weight of its regulariser"):
+        optim.Consensus(game, torch.optim.SGD, lr=0.1)

@@ -18,8 +18,10 @@ from separatrix.dynamics import (
     Consensus,
     Extragradient,
     Frozen,
+    Lookahead,
     Method,
     Mode,
+    PastExtragradient,
     Simultaneous,
     UpdateMap,
     simulate,
@@ -299,13 +301,17 @@ def test_unfit_schemes_are_named():
         Method(SGD(0.1), Alternating(("x",))).init(field)
     with pytest.raises(InputError, match=r"at least once, got \{'y': 0\}"):
         Method(SGD(0.1), Alternating(repeats={"y": 0})).init(field)
-    with pytest.raises(InputError, match=r"moments must be 'roll back' or 'commit', got 'freeze'"):
-        Extragradient("freeze")
+    with pytest.raises(InputError, match=r"moments must be one of 'roll back', 'freeze', 'commit', got 'keep'"):
+        Extragradient("keep")
 
 
 def test_schemes_describe_themselves_as_plain_data():
     assert Alternating(("D", "G"), {"D": 5}).describe() == {
         "scheme": "alternating", "order": ["D", "G"], "repeats": {"D": 5}, "fresh": True,
     }  # fmt: skip
-    assert Extragradient().describe() == {"scheme": "extragradient", "moments": "roll back", "same_draw": True}
+    assert Extragradient().describe() == {
+        "scheme": "extragradient", "moments": "roll back", "same_draw": True, "ahead": 1.0,
+    }  # fmt: skip
+    inside = Lookahead(PastExtragradient(2.0), 3).describe()["inner"]
+    assert inside == {"scheme": "past extragradient", "ahead": 2.0, "moments": "roll back"}
     assert Simultaneous().name == "simultaneous"

@@ -8,7 +8,7 @@ import torch
 from linear_games import assert_same_spectrum, modes_of, random_matrix, setting_of
 from test_reduced import a_large_case
 
-from separatrix.dynamics import SGD, Alternating, Base, Extragradient, Frozen, Mode, Scheme, Simultaneous
+from separatrix.dynamics import SGD, Alternating, Base, Extragradient, Frozen, Mode, Scheme, Simultaneous, linear_period
 from separatrix.errors import ComputationError
 from separatrix.probes import Setting, Signature, reduce, signature
 from separatrix.probes.signature import (
@@ -146,9 +146,10 @@ def test_lifting_an_eigenvector_of_an_exact_model_gives_one_of_the_real_map() ->
     small = reduce(setting.operator, setting.field.space, modes_of(setting))
     bases = unit_bases(setting.frozen)  # type: ignore[arg-type]
     values, vectors = torch.linalg.eig(small.period(Alternating(), bases).T)
+    layout = linear_period(small.matrix, Alternating(), bases, small.space).layout
     period = setting.update_map().to_dense().to(torch.complex128)
     for m, y in zip(values.tolist(), vectors.T, strict=True):
-        lifted = lift(y, setting, small, bases)
+        lifted = lift(y, setting, small, layout)
         assert float((lifted @ period - m * lifted).norm()) < 1e-12
 
 

@@ -15,9 +15,15 @@ from separatrix.dynamics import (
     Base,
     Consensus,
     Extragradient,
+    ExtragradientPlus,
+    Lookahead,
     Method,
+    Optimistic,
+    PastExtragradient,
     Problem,
+    Reflected,
     RMSprop,
+    RungeKutta,
     Scheme,
     Simultaneous,
     Transform,
@@ -32,6 +38,19 @@ OPTIMIZERS: Mapping[str, tuple[type[Base], Mapping[str, Any]]] = {
     "adam": (Adam, {}),
     "adamw": (AdamW, {}),
 }
+SCHEMES: Mapping[str, type[Scheme]] = {
+    "simultaneous": Simultaneous,
+    "alternating": Alternating,
+    "extragradient": Extragradient,
+    "extragradient-plus": ExtragradientPlus,
+    "past-extragradient": PastExtragradient,
+    "optimistic": Optimistic,
+    "reflected": Reflected,
+    "runge-kutta": RungeKutta,
+    "lookahead": Lookahead,
+}
+# Transforms of the field under simultaneous steps, with what they have no default for.
+TRANSFORMS: Mapping[str, tuple[type[Transform], Mapping[str, Any]]] = {"consensus": (Consensus, {"gamma": 10.0})}
 
 
 @dataclass(frozen=True)
@@ -153,24 +172,35 @@ def _find_base(spec: Spec) -> Base:
 
 def _find_scheme(spec: Spec, own: Method | None) -> tuple[Scheme, tuple[Transform, ...]]:
     try:
-        if spec.name == "simultaneous":
-            spec.read_settings({})
-            return Simultaneous(), ()
-        if spec.name == "alternating":
-            before = own.scheme if own and isinstance(own.scheme, Alternating) else Alternating()
-            found = spec.read_settings({"order": _names, "repeats": _counts, "fresh": _flag})
-            return Alternating(**{"order": before.order, "repeats": before.repeats, "fresh": before.fresh, **found}), ()
-        if spec.name == "extragradient":
-            return Extragradient(**spec.read_settings({"moments": _words, "same_draw": _flag})), ()
-        if spec.name == "consensus":
-            return Simultaneous(), (Consensus(**{"gamma": 10.0, **spec.read_settings({"gamma": float})}),)
+        if spec.name in SCHEMES:
+            return _scheme(spec, own), ()
+        if spec.name in TRANSFORMS:
+            kind, defaults = TRANSFORMS[spec.name]
+            return Simultaneous(), (kind(**{**defaults, **spec.read_settings(_readers(kind))}),)
     except InputError as error:
         said = str(error)
         raise InputError(said if said.startswith(spec.option) else f"{spec.option} {spec.text}: {said}") from None
     raise InputError(
-        f"--method {spec.text}: there is no method {spec.name!r}; there are simultaneous, alternating, extragradient and "
-        "consensus."
+        f"--method {spec.text}: there is no method {spec.name!r}; there are {', '.join([*SCHEMES, *TRANSFORMS])}."
     )
+
+
+def _scheme(spec: Spec, own: Method | None) -> Scheme:
+    kind = SCHEMES[spec.name]
+    before: dict[str, Any] = {}
+    if own and kind is Alternating and isinstance(own.scheme, Alternating):
+        before = {f.name: getattr(own.scheme, f.name) for f in fields(own.scheme)}
+    return kind(**{**before, **spec.read_settings(_readers(kind))})
+
+
+def _readers(kind: type) -> dict[str, Callable[[str], Any]]:
+    return {f.name: _READERS[str(f.type)] for f in fields(kind)}
+
+
+def _inner(text: str) -> Scheme:
+    if text not in SCHEMES:
+        raise ValueError(text)
+    return SCHEMES[text]()
 
 
 def _flag(text: str) -> bool:
@@ -196,12 +226,23 @@ def _words(text: str) -> str:
     return text.replace("-", " ")
 
 
-_READERS: Mapping[str, Callable[[str], Any]] = {"float": float, "bool": _flag, "tuple[float, float]": _pair}
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    "float": float,
+    "int": int,
+    "bool": _flag,
+    "str": _words,
+    "tuple[float, float]": _pair,
+    "tuple[str, ...]": _names,
+    "Mapping[str, int]": _counts,
+    "Scheme": _inner,
+}
 _FORMS: Mapping[Callable[[str], Any], str] = {
     float: "a number",
+    int: "a whole number",
     _flag: "true or false",
     _pair: "two numbers, such as 0.5/0.999",
     _names: "the players in their order, such as D/G",
     _counts: "how often a player moves, such as D:5",
-    _words: "roll-back or commit",
+    _words: "roll-back, freeze or commit",
+    _inner: "the name of a method without settings",
 }

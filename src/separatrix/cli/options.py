@@ -96,7 +96,8 @@ Method = Annotated[
     str | None,
     typer.Option(
         metavar="NAME[:key=value,...]",
-        help="simultaneous, alternating:order=D/G, extragradient or consensus:gamma=10; the target's own if not given.",
+        help="simultaneous, alternating:order=D/G, extragradient, past-extragradient, optimistic, runge-kutta, lookahead, "
+        "consensus:gamma=10 and more (an unknown name lists all); the target's own if not given.",
         rich_help_panel=_START,
     ),
 ]

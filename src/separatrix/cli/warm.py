@@ -9,15 +9,16 @@ from torch import Tensor
 
 from separatrix.dynamics import Base, Frozen, Method
 from separatrix.dynamics.bases import State
-from separatrix.dynamics.schemes import States
+from separatrix.dynamics.schemes import SCHEME, States
 
 
 def continued(method: Method, states: States | None) -> Method:
     """The method with bases that start from these states; the method itself where there are none."""
     if states is None:
         return method
-    bases = method.bases_for(list(states))
-    return replace(method, bases={p: Continued(bases[p], states[p]) for p in states})
+    players = [p for p in states if p != SCHEME]  # what a scheme remembers is of no use to another one
+    bases = method.bases_for(players)
+    return replace(method, bases={p: Continued(bases[p], states[p]) for p in players})
 
 
 @dataclass(frozen=True, eq=False)

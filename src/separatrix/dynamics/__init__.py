@@ -6,17 +6,33 @@ gives the linear map of one period of the method that is really running.
 """
 
 from separatrix.dynamics import optim
+from separatrix.dynamics.averaging import Average, averaged_models
+from separatrix.dynamics.balance import AdversarialWeight, two_time_scale
 from separatrix.dynamics.bases import SGD, Adam, AdamW, Base, Frozen, RMSprop
 from separatrix.dynamics.comparing import Comparison, Observed, Spread, compare
 from separatrix.dynamics.convert import base_of, bases_of, torch_state_dict
 from separatrix.dynamics.game_optimizer import GameOptimizer
+from separatrix.dynamics.half_life import HalfLife, advise_half_life, ema_gain
+from separatrix.dynamics.linear_period import LinearPeriod, linear_period, multipliers
 from separatrix.dynamics.live_step import Step
 from separatrix.dynamics.method import Method, simulate
 from separatrix.dynamics.modes import Mode
-from separatrix.dynamics.problem import Fact, Problem
+from separatrix.dynamics.problem import Fact, Problem, scores
 from separatrix.dynamics.roles import Roles
 from separatrix.dynamics.run import Replay, Run
-from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
+from separatrix.dynamics.schedules import Clock, Schedule, cosine, exponential, lazy, lazy_rates, linear
+from separatrix.dynamics.schemes import (
+    Alternating,
+    Extragradient,
+    ExtragradientPlus,
+    Lookahead,
+    Optimistic,
+    PastExtragradient,
+    Reflected,
+    RungeKutta,
+    Scheme,
+    Simultaneous,
+)
 from separatrix.dynamics.snapshot import Snapshot
 from separatrix.dynamics.training import Training, train
 from separatrix.dynamics.transforms import Consensus, Transform, TransformedField
@@ -27,22 +43,34 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AdversarialWeight",
     "Alternating",
+    "Average",
     "Base",
+    "Clock",
     "Comparison",
     "Consensus",
     "Extragradient",
+    "ExtragradientPlus",
     "Fact",
     "Frozen",
     "GameOptimizer",
+    "HalfLife",
+    "LinearPeriod",
+    "Lookahead",
     "Method",
     "Mode",
     "Observed",
+    "Optimistic",
+    "PastExtragradient",
     "Problem",
     "RMSprop",
+    "Reflected",
     "Replay",
     "Roles",
     "Run",
+    "RungeKutta",
+    "Schedule",
     "Scheme",
     "Simultaneous",
     "Snapshot",
@@ -53,11 +81,23 @@ __all__ = [
     "TransformedField",
     "UpdateMap",
     "WrappedBase",
+    "advise_half_life",
+    "averaged_models",
     "base_of",
     "bases_of",
     "compare",
+    "cosine",
+    "ema_gain",
+    "exponential",
+    "lazy",
+    "lazy_rates",
+    "linear",
+    "linear_period",
+    "multipliers",
     "optim",
+    "scores",
     "simulate",
     "torch_state_dict",
     "train",
+    "two_time_scale",
 ]

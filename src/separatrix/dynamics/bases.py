@@ -149,7 +149,7 @@ class RMSprop(Base):
     def frozen(self, state: State) -> Frozen | None:
         if state["step"] == 0:
             return None
-        scale = self.lr / (state["square"].sqrt() + self.eps)
+        scale = self.lr / (_root(state["square"]) + self.eps)
         if not self.momentum:
             return Frozen(scale, Mode("none"), coupled_decay=self.weight_decay)
         mode = Mode("heavy-ball", self.momentum)
@@ -193,7 +193,7 @@ class Adam(Base):
         if state["step"] == 0:
             return None
         correction = 1 - self.betas[1] ** state["step"]
-        scale = self.lr / ((state["square"] / correction).sqrt() + self.eps)
+        scale = self.lr / (_root(state["square"] / correction) + self.eps)
         mode = Mode("averaged", self.betas[0]) if self.betas[0] else Mode("none")
         buffer = -scale * state["mean"] if self.betas[0] else None
         return self._with_decay(Frozen(scale, mode, buffer=buffer))

@@ -13,7 +13,7 @@ from separatrix.dynamics.bases import Base
 from separatrix.dynamics.convert import Given, bases_of
 from separatrix.dynamics.live_step import LiveStep, Step
 from separatrix.dynamics.method import Method
-from separatrix.dynamics.schemes import Scheme, Simultaneous, States
+from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous, States
 from separatrix.dynamics.transforms import Transform
 from separatrix.dynamics.wrapped import WrappedBase
 from separatrix.errors import InputError
@@ -35,11 +35,12 @@ class GameOptimizer(torch.optim.Optimizer):
             optimizer (its state is taken over, it is left as it is), by player.
         scheme: where the field is evaluated and what is committed.
         transforms: of the field, first one first.
-        states: of the bases, by player, from a training or a measurement; fresh or taken over ones where ``None``.
+        states: of the bases, by player (and of the scheme), from a training or a measurement; fresh or taken over ones where
+            ``None``.
         settings: for a class: ``lr`` and so on.
 
     Raises:
-        InputError: a player without a base, a scheme that does not fit the players, an optimizer that does not hold the
+        InputError: no game, no bases, a player without a base, a scheme that does not fit the players, an optimizer that does not hold the
             player's parameters.
 
     Example:
@@ -54,23 +55,27 @@ class GameOptimizer(torch.optim.Optimizer):
     def __init__(
         self,
         game: Game,
-        bases: Given | Mapping[str, Given],
+        bases: Given | Mapping[str, Given] | None = None,
         *,
         scheme: Scheme | None = None,
         transforms: tuple[Transform, ...] = (),
         states: States | None = None,
         **settings: Any,
     ) -> None:
+        given = _checked(type(self).__name__, game, bases)
         self.game = game
         self.scheme = scheme or Simultaneous()
         self.transforms = tuple(transforms)
         self.scheme.check(game.players)
-        self._bases, self._states = bases_of(bases, game, **settings)
-        if states is not None:
-            for player in game.players:
-                self._check_state(player, states.get(player))
-            self._states = {p: states[p] for p in game.players}
+        self._bases, self._states = bases_of(given, game, **settings)
         self._live = LiveStep(game)
+        if memory := self.scheme.memory(game.space, self._live.field.point):
+            self._states[SCHEME] = memory
+        if states is not None:
+            for owner in self._states:
+                if owner != SCHEME or SCHEME in states:  # states measured elsewhere may know nothing of the scheme
+                    self._check_state(owner, states.get(owner))
+            self._states = {owner: states.get(owner, own) for owner, own in self._states.items()}
         self._steps = 0
         groups = []
         for player in game.players:
@@ -95,7 +100,7 @@ class GameOptimizer(torch.optim.Optimizer):
 
     @property
     def states(self) -> States:
-        """The bases' states by player; steps make new ones and leave these alone."""
+        """The bases' states by player, and the scheme's; steps make new ones and leave these alone."""
         return self._states
 
     def step(self, *batches: Any) -> Step:  # type: ignore[override]
@@ -134,28 +139,44 @@ class GameOptimizer(torch.optim.Optimizer):
                 "give that optimizer as the player's base."
             )
         states = deepcopy(own["states"])
-        for player in self.game.players:
-            self._check_state(player, states.get(player))
+        for owner in self._states:
+            self._check_state(owner, states.get(owner))
         super().load_state_dict({key: value for key, value in state_dict.items() if key != "separatrix"})
-        self._states = {p: _placed(states[p], self._states[p]) for p in self.game.players}
+        self._states = {owner: _placed(states[owner], own) for owner, own in self._states.items()}
         self._steps = int(own["steps"])
 
     def _check_state(self, player: str, state: Mapping[str, Any] | None) -> None:
         present = self._states[player]
+        whose = f"player {player!r}" if player != SCHEME else f"the scheme {self.scheme.name}"
         if state is None or set(state) != set(present):
             raise InputError(
-                f"the given state has {sorted(state) if state else 'nothing'} for player {player!r}, its base keeps "
-                f"{sorted(present)}; it was saved with other players or bases."
+                f"the given state has {sorted(state) if state else 'nothing'} for {whose}, which keeps "
+                f"{sorted(present)} here; it was saved with other players, bases or scheme."
             )
         for name, tensor in present.items():
             if isinstance(tensor, torch.Tensor) and state[name].shape != tensor.shape:
                 raise InputError(
-                    f"{name!r} of player {player!r} has shape {tuple(state[name].shape)} in the given state, "
+                    f"{name!r} of {whose} has shape {tuple(state[name].shape)} in the given state, "
                     f"{tuple(tensor.shape)} here; it was saved with other modules."
                 )
 
     def __getstate__(self) -> dict[str, Any]:
         return dict(vars(self))
+
+
+def _checked(kind: str, game: Any, bases: Given | Mapping[str, Given] | None) -> Given | Mapping[str, Given]:
+    """The bases, where both arguments are of their kinds: parameters come first in ``torch.optim``, the game does here."""
+    like = f"sx.optim.{kind}(game, torch.optim.Adam, lr=1e-3)"
+    if not isinstance(game, Game):
+        raise InputError(
+            f"sx.optim.{kind} trains the players of a Game, so the Game comes first, without parameters(): {like}; got a "
+            f"{type(game).__name__}."
+        )
+    if bases is None:
+        raise InputError(
+            f"sx.optim.{kind} needs to know how each player steps, as an optimizer's class with settings: {like}."
+        )
+    return bases
 
 
 def _settings(base: Base) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Base
-from separatrix.dynamics.schemes import Scheme, Simultaneous, States
+from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous, States
 from separatrix.dynamics.transforms import Transform
 from separatrix.errors import InputError
 from separatrix.fields.field import Field
@@ -56,11 +56,13 @@ class Method:
         return field
 
     def init(self, field: Field) -> tuple[Tensor, States]:
-        """The point where the field stands, and fresh states of the bases."""
+        """The point where the field stands, and fresh states of the bases and of the scheme."""
         self.scheme.check(field.players)
         x = field.point
         bases = self.bases_for(field.players)
-        return x, {p: bases[p].init(field.space.take(x, p)) for p in field.players}
+        states = {p: bases[p].init(field.space.take(x, p)) for p in field.players}
+        memory = self.scheme.memory(field.space, x)
+        return x, {**states, SCHEME: memory} if memory else states
 
     def step(self, field: Field, x: Tensor, states: States) -> tuple[Tensor, States]:
         """One period from ``x`` on the field, whose draw is frozen. Cost: :meth:`gradients`."""

@@ -7,22 +7,38 @@ Each takes the game, then an optimizer class of ``torch.optim`` with its setting
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import fields
+from inspect import Parameter, signature
+from typing import Any, ClassVar
 
 from separatrix.dynamics import schemes
 from separatrix.dynamics import transforms as of_fields
 from separatrix.dynamics.convert import Given
 from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.live_step import Step
+from separatrix.errors import InputError
 from separatrix.fields import Game
 
-__all__ = ["Alternating", "Consensus", "Extragradient", "GameOptimizer", "Simultaneous", "Step"]
+__all__ = [
+    "Alternating",
+    "Consensus",
+    "Extragradient",
+    "ExtragradientPlus",
+    "GameOptimizer",
+    "Lookahead",
+    "Optimistic",
+    "PastExtragradient",
+    "Reflected",
+    "RungeKutta",
+    "Simultaneous",
+    "Step",
+]
 
 
 class Simultaneous(GameOptimizer):
     """All players move at once from the same point. Cost: 1 gradient."""
 
-    def __init__(self, game: Game, bases: Given | Mapping[str, Given], **settings: Any) -> None:
+    def __init__(self, game: Game, bases: Given | Mapping[str, Given] | None = None, **settings: Any) -> None:
         super().__init__(game, bases, scheme=schemes.Simultaneous(), **settings)
 
 
@@ -40,7 +56,7 @@ class Alternating(GameOptimizer):
     def __init__(
         self,
         game: Game,
-        bases: Given | Mapping[str, Given],
+        bases: Given | Mapping[str, Given] | None = None,
         *,
         order: Sequence[str] = (),
         repeats: Mapping[str, int] | None = None,
@@ -51,24 +67,87 @@ class Alternating(GameOptimizer):
         super().__init__(game, bases, scheme=scheme, **settings)
 
 
-class Extragradient(GameOptimizer):
+class SchemeOptimizer(GameOptimizer):
+    """An optimizer whose own settings are those of one scheme, under the same names; the others go to the bases."""
+
+    scheme_type: ClassVar[type[schemes.Scheme]]
+
+    def __init_subclass__(cls, *, scheme: type[schemes.Scheme]) -> None:
+        super().__init_subclass__()
+        cls.scheme_type = scheme
+        own = list(signature(scheme).parameters.values())
+        taken = list(signature(GameOptimizer.__init__).parameters.values())[1:]
+        keyword = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in own]
+        shown = [p for p in taken if p.name != "scheme"]
+        cls.__signature__ = signature(cls).replace(parameters=[*shown[:2], *keyword, *shown[2:]])  # type: ignore[attr-defined]
+
+    def __init__(self, game: Game, bases: Given | Mapping[str, Given] | None = None, **settings: Any) -> None:
+        names = [f.name for f in fields(self.scheme_type)]  # type: ignore[arg-type]
+        scheme = self.scheme_type(**{name: settings.pop(name) for name in names if name in settings})
+        super().__init__(game, bases, scheme=scheme, **settings)
+
+
+class Extragradient(SchemeOptimizer, scheme=schemes.Extragradient):
     """Look ahead, then step with the direction found there [korpelevich1976; gidel2019]. Cost: 2 gradients.
 
     Args:
-        moments: ``roll back`` or ``commit``: what the extrapolation does to the bases' state.
+        moments: ``roll back``, ``freeze`` or ``commit``: what the extrapolation does to the bases' state.
         same_draw: both evaluations see the same batch and noise; otherwise ``opt.step(first, second)``.
+        ahead: length of the extrapolation in steps.
     """
 
-    def __init__(
-        self,
-        game: Game,
-        bases: Given | Mapping[str, Given],
-        *,
-        moments: str = "roll back",
-        same_draw: bool = True,
-        **settings: Any,
-    ) -> None:
-        super().__init__(game, bases, scheme=schemes.Extragradient(moments, same_draw), **settings)
+
+class ExtragradientPlus(SchemeOptimizer, scheme=schemes.ExtragradientPlus):
+    """EG+: a whole step ahead, then ``part`` of a step from where it was [diakonikolas2021]. Cost: 2 gradients.
+
+    Args:
+        part: of a step, in (0, 1]; ``lr`` is that of the look-ahead.
+        moments, same_draw: as for :class:`Extragradient`.
+    """
+
+
+class PastExtragradient(SchemeOptimizer, scheme=schemes.PastExtragradient):
+    """Extragradient whose look-ahead goes along the last direction [popov1980; gidel2019]. Cost: 1 gradient.
+
+    Args:
+        ahead: length of the look-ahead in steps.
+        moments: what it does to the bases' state, as for :class:`Extragradient`.
+    """
+
+
+class Optimistic(SchemeOptimizer, scheme=schemes.Optimistic):
+    """Twice this step less the last one: optimistic Adam over Adam [daskalakis2018]. Cost: 1 gradient.
+
+    Args:
+        ahead: weight ``a`` of ``(1 + a) u_t - a u_{t-1}``.
+    """
+
+
+class Reflected(SchemeOptimizer, scheme=schemes.Reflected):
+    """The direction is taken as far ahead as the last step went [malitsky2015]. Cost: 1 gradient.
+
+    Args:
+        ahead: length of the reflection in last steps.
+    """
+
+
+class RungeKutta(SchemeOptimizer, scheme=schemes.RungeKutta):
+    """A Runge-Kutta step on the flow, as ODE-GAN takes it [qin2020]. Cost: ``order`` gradients.
+
+    Args:
+        order: 2 or 4.
+        moments: ``roll back`` or ``freeze``.
+    """
+
+
+class Lookahead(SchemeOptimizer, scheme=schemes.Lookahead):
+    """Every so many steps all players go part of the way back [chavdarova2021]. Cost: that of ``inner``.
+
+    Args:
+        inner: the scheme in between, of ``separatrix.dynamics``; simultaneous if not given.
+        every: steps between two averagings.
+        weight: 1 changes nothing.
+    """
 
 
 class Consensus(GameOptimizer):
@@ -82,10 +161,12 @@ class Consensus(GameOptimizer):
     def __init__(
         self,
         game: Game,
-        bases: Given | Mapping[str, Given],
+        bases: Given | Mapping[str, Given] | None = None,
         *,
-        gamma: float,
+        gamma: float | None = None,
         scheme: schemes.Scheme | None = None,
         **settings: Any,
     ) -> None:
+        if gamma is None:
+            raise InputError("sx.optim.Consensus needs the weight of its regulariser: gamma=10.0, for instance.")
         super().__init__(game, bases, scheme=scheme, transforms=(of_fields.Consensus(gamma),), **settings)

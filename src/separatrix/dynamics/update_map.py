@@ -1,6 +1,6 @@
 """The update map of a method as a linear operator: the running method itself is measured, state and all.
 
-``z = (x, tensors of the bases' states)``; ``M = dz'/dz`` over one full period. The scheme's own code is traced with the
+``z = (x, tensors of the bases' states and of the scheme's)``; ``M = dz'/dz`` over one full period. The scheme's own code is traced with the
 field's evaluation replaced by one whose derivative is the Jacobian operator, so a new scheme needs nothing more.
 """
 
@@ -12,11 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.dynamics.linear_period import check_linear
 from separatrix.dynamics.method import Method
-from separatrix.dynamics.schemes import Bases, States
+from separatrix.dynamics.schemes import SCHEME, Bases, Scheme, States
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields.field import Field
 from separatrix.fields.jacobian import Jacobian
+from separatrix.fields.space import Space
 from separatrix.fields.support import refuse_known_wrong
 from separatrix.linalg.operator import LinearOperator
 
@@ -24,22 +26,26 @@ from separatrix.linalg.operator import LinearOperator
 class UpdateMap(LinearOperator):
     """``M = dz'/dz`` of one period of a method, ``(N, N)`` with ``N`` the point and the states' tensors together.
 
+    A period is one step, or as many as the scheme takes until it does the same again (:attr:`Scheme.cycle`).
+
     Args:
         method: the method.
         field: the field it runs on, before transforms; its draw is frozen.
         x: the point; where the field stands if ``None``.
-        states: the bases' states; fresh ones if ``None``.
+        states: the bases' states and the scheme's; fresh ones if ``None``.
         frozen: hold second moments where ``states`` has them and the Jacobian at ``x`` in all evaluations of the period: the
             linear model that predictions use. ``False`` is the exact tangent of the very update that follows ``states``,
             second moments included; at fresh states that is the first step, which has no momentum yet.
         jacobian: of the transformed field at ``x``, to be used by a ``frozen`` map instead of a new one.
 
     Attributes:
-        layout: ``(name, size)`` of the parts of ``z``, the point first.
+        layout: ``(name, size)`` of the parts of ``z``, the point first, then ``player.name`` of the bases' tensors, then
+            ``.name`` of what the scheme remembers.
+        steps: of the method that make up the period.
         after: ``z'`` of the period; with ``frozen`` only its derivative means something.
 
     Raises:
-        ComputationError: ``frozen`` and a base has no frozen form.
+        ComputationError: ``frozen`` and a base has no frozen form, or the scheme's step is no linear map.
         UnsupportedOperatorError: an operator inside the losses has no second derivative, or is known for a wrong one.
         InputError: a point of the wrong shape; a ``jacobian`` of another field or point, or without ``frozen``.
 
@@ -63,26 +69,33 @@ class UpdateMap(LinearOperator):
             field.space.check(x)
         x = start if x is None else x.detach()
         states = fresh if states is None else states
+        if SCHEME in fresh:
+            states = {**states, SCHEME: states.get(SCHEME, fresh[SCHEME])}
         bases: Bases = method.bases_for(field.players)
         if frozen:
+            check_linear(method.scheme)
+            memory = settled(method.scheme, field, x, states)
             bases, states = frozen_bases(bases, states, field, x)
+            states = {**states, SCHEME: memory} if memory else states
         self.field = method.field(field)
         if jacobian is not None:
             _check_jacobian(jacobian, self.field, x, frozen)
         self._jacobian = (jacobian or Jacobian(self.field, x, checks=False)) if frozen else None
         self.method, self.space = method, field.space
-        self.layout: list[tuple[str, int]] = [("x", len(x))]
+        self.steps = method.scheme.cycle
         tensors, constants = _open(states)
-        self.layout += [(name, len(t)) for name, t in tensors.items()]
+        self._owners = [("", ""), *tensors]
+        self.layout: list[tuple[str, int]] = [("x", len(x))]
+        self.layout += [(f"{owner}.{name}", len(t)) for (owner, name), t in tensors.items()]
         z = torch.cat([part.to(field.device, field.dtype) for part in (x, *tensors.values())])
         size = len(z)
         super().__init__((size, size), dtype=field.dtype, device=field.device)
         self._leaf = z.clone().requires_grad_()
-        self._after = self._trace(bases, list(tensors), constants)
+        self._after = self._trace(bases, constants)
         self.after = self._after.detach()
         self._transposed: tuple[Tensor, Tensor] | None = None
 
-    def _trace(self, bases: Bases, names: Sequence[str], constants: Mapping[str, Mapping[str, Any]]) -> Tensor:
+    def _trace(self, bases: Bases, constants: Mapping[str, Mapping[str, Any]]) -> Tensor:
         def evaluate(at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
             jacobian = self._jacobian or Jacobian(self.field, at.detach(), checks=False)
             sizes = [self.space.size(p) for p in players]
@@ -91,11 +104,11 @@ class UpdateMap(LinearOperator):
 
         with torch.enable_grad():
             pieces = torch.split(self._leaf, [size for _, size in self.layout])
-            parts = dict(zip(["x", *names], pieces, strict=True))
-            states = _close(parts, constants)
-            x, following = self.method.scheme.step(evaluate, bases, self.space, parts["x"], states)
-            tensors, _ = _open(following)
-            return torch.cat([x, *(tensors[name] for name in names)])
+            x, states = pieces[0], _close(dict(zip(self._owners[1:], pieces[1:], strict=True)), constants)
+            for _ in range(self.steps):
+                x, states = self.method.scheme.step(evaluate, bases, self.space, x, states)
+            tensors, _ = _open(states)
+            return torch.cat([x, *(tensors[key] for key in self._owners[1:])])
 
     def _apply_transpose(self, u: Tensor) -> Tensor:
         return torch.autograd.grad(self._after, self._leaf, u, retain_graph=True)[0]
@@ -113,6 +126,13 @@ class UpdateMap(LinearOperator):
         """The coordinates of the point in a vector ``z``, or in rows of them."""
         return z[..., : self.layout[0][1]]
 
+    def metric(self, root: Tensor) -> Tensor:
+        """A scale of the point's coordinates, ``(n,)``, brought to all parts of ``z``, ``(N,)``.
+
+        Points and displacements carry the scale, directions its inverse.
+        """
+        return torch.cat([part_scale(owner, name, root, self.space) for owner, name in self._owners])
+
 
 def _check_jacobian(jacobian: Jacobian, field: Field, x: Tensor, frozen: bool) -> None:
     if not frozen:
@@ -124,6 +144,20 @@ def _check_jacobian(jacobian: Jacobian, field: Field, x: Tensor, frozen: bool) -
             f"the jacobian given is that of {jacobian.field.name!r}, the map needs that of {field.name!r} at the same point x; "
             "leave it out to have it built."
         )
+
+
+def settled(scheme: Scheme, field: Field, x: Tensor, states: States) -> dict[str, Any]:
+    """What the scheme remembers, past its first steps and at the beginning of a cycle."""
+    fresh = scheme.memory(field.space, x, settled=True)
+    kept = states.get(SCHEME, {})
+    return {k: kept.get(k, v) if isinstance(v, Tensor) else v for k, v in fresh.items()}
+
+
+def part_scale(owner: str, name: str, root: Tensor, space: Space) -> Tensor:
+    """The scale of the point brought to one part of ``z``; see :meth:`UpdateMap.metric`."""
+    kind, _, player = name.partition(":")
+    part = space.take(root, owner or player) if owner or player else root
+    return 1 / part if "direction" in kind else part
 
 
 def frozen_bases(bases: Bases, states: States, field: Field, x: Tensor) -> tuple[Bases, States]:
@@ -144,26 +178,24 @@ def frozen_bases(bases: Bases, states: States, field: Field, x: Tensor) -> tuple
     return found, {p: found[p].init(field.space.take(x, p)) for p in found}
 
 
-def _open(states: States) -> tuple[dict[str, Tensor], dict[str, dict[str, Any]]]:
-    """The tensors of the states by ``player.name``, and the rest."""
-    tensors: dict[str, Tensor] = {}
+def _open(states: States) -> tuple[dict[tuple[str, str], Tensor], dict[str, dict[str, Any]]]:
+    """The tensors of the states by owner and name, and the rest."""
+    tensors: dict[tuple[str, str], Tensor] = {}
     constants: dict[str, dict[str, Any]] = {}
-    for player, state in states.items():
-        constants[player] = {}
+    for owner, state in states.items():
+        constants[owner] = {}
         for name, value in state.items():
             if isinstance(value, Tensor):
-                tensors[f"{player}.{name}"] = value
+                tensors[owner, name] = value
             else:
-                constants[player][name] = value
+                constants[owner][name] = value
     return tensors, constants
 
 
-def _close(tensors: Mapping[str, Tensor], constants: Mapping[str, Mapping[str, Any]]) -> States:
-    states: States = {player: dict(rest) for player, rest in constants.items()}
-    for key, tensor in tensors.items():
-        if key != "x":
-            player, name = key.rsplit(".", 1)
-            states[player][name] = tensor
+def _close(tensors: Mapping[tuple[str, str], Tensor], constants: Mapping[str, Mapping[str, Any]]) -> States:
+    states: States = {owner: dict(rest) for owner, rest in constants.items()}
+    for (owner, name), tensor in tensors.items():
+        states[owner][name] = tensor
     return states
 
 

@@ -33,7 +33,7 @@ def describe(book: Notebook, setting: Setting, problem: Problem | None, seed: in
             losses={p: sum(terms.values()) for p, terms in measured.losses().items()},
         )
     if setting.method is not None:
-        steps = {p: s.get("step") for p, s in (setting.states or {}).items()}
+        steps = {p: s.get("step") for p, s in (setting.states or {}).items() if p in setting.field.players}
         book.sections["method"] = {**setting.method.describe(), "steps_made": steps}
         book.sections["method"]["sentence"] = (
             "Prediction with the second moments frozen."

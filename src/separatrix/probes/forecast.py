@@ -18,7 +18,8 @@ from math import exp, pi
 import torch
 from torch import Tensor
 
-from separatrix.dynamics.schemes import States
+from separatrix.dynamics.schemes import SCHEME, States, recall
+from separatrix.dynamics.update_map import part_scale
 from separatrix.probes.setting import Setting
 from separatrix.probes.signature import Signature
 
@@ -148,12 +149,15 @@ def _path(setting: Setting, x: Tensor, states: States, steps: int) -> list[tuple
     assert setting.method is not None
     path = [(x, states)]
     for _ in range(steps):
-        path.append(setting.method.step(setting.field, *path[-1]))
+        x, states = path[-1]
+        for _ in range(setting.method.scheme.cycle):
+            x, states = setting.method.step(setting.field, x, states)
+        path.append((x, states))
     return path
 
 
 def _state(setting: Setting, x: Tensor, states: States) -> Tensor:
-    """The point and the momenta in the optimiser's metric, laid out as the period map has them."""
+    """The point, the momenta and what the scheme remembers, in the optimiser's metric, laid out as the period map has them."""
     assert setting.method is not None
     assert setting.frozen is not None
     space = setting.field.space
@@ -167,6 +171,9 @@ def _state(setting: Setting, x: Tensor, states: States) -> Tensor:
         scale = space.take(setting.scale, player)
         buffer = torch.zeros_like(scale) if now.buffer is None else now.buffer
         parts.append(buffer * (scale / now.scale) / scale.sqrt())
+    for name, value in recall(setting.method.scheme, space, x, states).items():
+        if isinstance(value, Tensor):
+            parts.append(value / part_scale(SCHEME, name, setting.scale.sqrt(), space))
     return torch.cat(parts)
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
+from separatrix.dynamics.linear_period import linear_period
 from separatrix.dynamics.schemes import Scheme
 from separatrix.errors import ComputationError
 from separatrix.fields import Space
@@ -48,24 +49,13 @@ class Reduced:
     exact: bool
 
     def period(self, scheme: Scheme, bases: Mapping[str, Frozen]) -> Tensor:
-        """The linear map of one period, ``(N, N)``: the model's point and the bases' buffers.
+        """The linear map of one period, ``(N, N)``: the model's point, the bases' buffers and what the scheme remembers.
 
         Args:
             scheme: any scheme; its own code is run on the columns of the identity.
             bases: linear bases in the optimiser's metric: scale 1 is the present step.
         """
-        r = self.space.n
-        momenta = [p for p in self.space.players if bases[p].mode.kind != "none"]
-        sizes = [r] + [self.space.size(p) for p in momenta]
-        columns = torch.split(torch.eye(sum(sizes), dtype=torch.float64), sizes)
-        states = {p: {"buffer": columns[1 + momenta.index(p)]} if p in momenta else {} for p in self.space.players}
-
-        def evaluate(x: Tensor, players: object, draw: int) -> dict[str, Tensor]:
-            v = self.matrix @ x
-            return {p: v[self.space.index(p)] for p in players}  # type: ignore[attr-defined]
-
-        x, after = scheme.step(evaluate, bases, self.space, columns[0], states)
-        return torch.cat([x, *(after[p]["buffer"] for p in momenta)])
+        return linear_period(self.matrix, scheme, bases, self.space).matrix
 
     def multipliers(self, scheme: Scheme, bases: Mapping[str, Frozen]) -> Tensor:
         """The resolved multipliers of one period, largest modulus first, ``(q,)`` complex128.

@@ -76,10 +76,7 @@ class Setting:
         if self.method is None or self.frozen is None:
             raise ComputationError(self.why_not)
         bare = UpdateMap(self.method, self.field, self.x, self.states, frozen=True, jacobian=self.jacobian)
-        roots = [self.scale.sqrt()]
-        for name, _ in bare.layout[1:]:
-            roots.append(self.field.space.take(self.scale, name.rsplit(".", 1)[0]).sqrt())
-        root = torch.cat(roots)
+        root = bare.metric(self.scale.sqrt())
         return Product(Diagonal(1 / root), Product(bare, Diagonal(root)))
 
 

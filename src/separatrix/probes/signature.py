@@ -7,7 +7,7 @@ model, whose residual on the real map is reported.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
+from separatrix.dynamics.linear_period import linear_period
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.schemes import Extragradient, Scheme, Simultaneous
 from separatrix.errors import ComputationError
@@ -74,7 +75,8 @@ def has_region(scheme: Scheme, mode: Mode | None) -> bool:
     """Whether the method has a stability region in the plane of ``h lambda``."""
     if mode is None or mode.decay or mode.kind == "nesterov":
         return False
-    return isinstance(scheme, Simultaneous) or (isinstance(scheme, Extragradient) and mode.kind == "none")
+    ahead = isinstance(scheme, Extragradient) and scheme.ahead == 1.0 and mode.kind == "none"
+    return isinstance(scheme, Simultaneous) or ahead
 
 
 def plane_mode(scheme: Scheme, mode: Mode, z: complex) -> tuple[complex, list[complex]]:
@@ -184,7 +186,8 @@ def lifted_modes(
     values, vectors = torch.linalg.eig(reduced.period(scheme, bases).T)
     chosen = [m for m in reduced.multipliers(scheme, bases).tolist() if m.imag >= 0][:most]
     indices = [int((values - m).abs().argmin()) for m in chosen]
-    return chosen, [lift(vectors[:, i], setting, reduced, bases) for i in indices]
+    layout = linear_period(reduced.matrix, scheme, bases, reduced.space).layout
+    return chosen, [lift(vectors[:, i], setting, reduced, layout) for i in indices]
 
 
 def residual_of(period: LinearOperator, m: complex, y: Tensor) -> float:
@@ -193,22 +196,21 @@ def residual_of(period: LinearOperator, m: complex, y: Tensor) -> float:
     return float(gap.norm() / y.norm())
 
 
-def lift(y: Tensor, setting: Setting, reduced: Reduced, bases: Mapping[str, Frozen]) -> Tensor:
-    """A vector of the small model as one of the real period map."""
+def lift(y: Tensor, setting: Setting, reduced: Reduced, layout: Sequence[tuple[str, str, int]]) -> Tensor:
+    """A vector of the small model's period, laid out so, as one of the real period map."""
     space = setting.field.space
     dtype = torch.complex128 if setting.x.dtype == torch.float64 else torch.complex64
     y = y.to(setting.x.device, dtype)
-    players = reduced.space.players
-    point = torch.zeros(space.n, dtype=dtype, device=setting.x.device)
-    for player in players:
-        basis = reduced.basis[player].to(dtype)
-        point[space.index(player)] = y[: reduced.space.n][reduced.space.index(player)] @ basis
-    parts, offset = [point], reduced.space.n
-    for player in players:
-        if bases[player].mode.kind != "none":
-            size = reduced.space.size(player)
-            parts.append(y[offset : offset + size] @ reduced.basis[player].to(dtype))
-            offset += size
+    parts = []
+    for (owner, name, _), piece in zip(layout, torch.split(y, [size for *_, size in layout]), strict=True):
+        player = owner or name.partition(":")[2]
+        if player:
+            parts.append(piece @ reduced.basis[player].to(dtype))
+        else:
+            whole = torch.zeros(space.n, dtype=dtype, device=setting.x.device)
+            for p in reduced.space.players:
+                whole[space.index(p)] = piece[reduced.space.index(p)] @ reduced.basis[p].to(dtype)
+            parts.append(whole)
     return torch.cat(parts)
 
 

@@ -127,7 +127,7 @@ def outlook(
 
     def growth(step: float) -> float:
         kept = kept_multipliers(reduced, scheme, bases, step)
-        return float(kept[0].abs()) if len(kept) else 1.0
+        return float(kept[0].abs()) ** (1 / scheme.cycle) if len(kept) else 1.0
 
     def safe(step: float) -> bool:
         return growth(step) <= 1 + ROUNDING
@@ -166,7 +166,7 @@ def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Froze
     for rate in growth_rates(reduced).sort(descending=True).values.tolist():
         z = step * rate * (1 + step * rate if isinstance(scheme, Extragradient) else 1)
         moves = scheme.moves(list(bases)) if isinstance(scheme, Alternating) else list(bases)
-        alone = [moves.count(p) * np.log(abs(b.mode.multipliers(z)[0])) for p, b in bases.items()]
+        alone = [scheme.cycle * moves.count(p) * np.log(abs(b.mode.multipliers(z)[0])) for p, b in bases.items()]
         expected = torch.tensor(alone, dtype=growth.dtype)
         expected = expected.clamp(min=1e-12)  # a decay may outweigh the mode
         gap = ((growth[:, None] - expected).abs() / expected).min(dim=1).values

@@ -1,0 +1,137 @@
+"""The linear map of a method on a small matrix, by running the scheme's own code on the columns of the identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from separatrix.dynamics.bases import Frozen
+from separatrix.dynamics.modes import Mode
+from separatrix.dynamics.schemes import SCHEME, Evaluate, Scheme, States
+from separatrix.errors import ComputationError
+from separatrix.fields.space import Space
+
+
+@dataclass(frozen=True)
+class LinearPeriod:
+    """The map ``z' = M z`` of one period (one cycle of the scheme) on ``v(x) = A x``.
+
+    Attributes:
+        matrix: ``M``, ``(N, N)``.
+        layout: owner, name and size of the parts of ``z``: the point (owner and name empty), the bases' tensors by player, and
+            what the scheme remembers (owner :data:`SCHEME`).
+        steps: of the method that make up the period.
+    """
+
+    matrix: Tensor
+    layout: tuple[tuple[str, str, int], ...]
+    steps: int
+
+    def multipliers(self) -> Tensor:
+        """All eigenvalues, largest modulus first, ``(N,)`` complex."""
+        values = torch.linalg.eigvals(self.matrix)
+        ordered: Tensor = values[values.abs().argsort(descending=True)]
+        return ordered
+
+    @property
+    def radius(self) -> float:
+        """The spectral radius per step: the period's, to the power ``1 / steps``."""
+        return float(float(self.multipliers()[0].abs()) ** (1 / self.steps))
+
+
+def linear_period(matrix: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], space: Space) -> LinearPeriod:
+    """The linear map of one period of a scheme on the field ``v(x) = A x``.
+
+    Args:
+        matrix: ``A``, ``(n, n)``, real or complex; field sign.
+        scheme: whose code is run.
+        bases: linear ones, by player.
+        space: the players' coordinates.
+
+    Raises:
+        ComputationError: the scheme's step is no linear map.
+
+    Cost: the scheme's evaluations, each a product of ``A`` with an ``(n, N)`` matrix.
+    """
+
+    def evaluate(at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
+        v = matrix @ at
+        return {p: space.take(v, p) for p in players}
+
+    upright = {p: _upright(b) for p, b in bases.items()}
+    columns, parts = _run(evaluate, scheme, upright, space, matrix.new_zeros(()))
+    return LinearPeriod(columns, parts, scheme.cycle)
+
+
+def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None) -> Tensor:
+    """What one period does to modes with ``h lambda = z``: all multipliers, largest modulus first.
+
+    Args:
+        scheme: one that treats all players alike.
+        z: step size times an eigenvalue of the field's Jacobian, field sign; or many of them, ``(k,)``.
+        mode: the momentum of the bases; none where ``None``.
+
+    Returns:
+        ``(q,)`` complex128, or ``(k, q)``.
+
+    Raises:
+        ComputationError: the scheme treats players differently, or its step is no linear map.
+
+    Example:
+        >>> from separatrix.dynamics import Extragradient, multipliers
+        >>> multipliers(Extragradient(), -0.5).real.tolist()
+        [0.75]
+    """
+    if not scheme.uniform:
+        raise ComputationError(
+            f"an eigenvalue has no multiplier of its own under {scheme.name}, which treats players differently; take the "
+            "linear map of the whole game: linear_period or UpdateMap."
+        )
+    many = torch.as_tensor(z, dtype=torch.complex128)
+
+    def evaluate(at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
+        return {"x": many * at}
+
+    bases = {"x": Frozen(1.0, mode or Mode())}
+    columns, _ = _run(evaluate, scheme, bases, Space.of_sizes({"x": 1}), torch.zeros_like(many))
+    values = torch.linalg.eigvals(columns.movedim((0, 1), (-2, -1)))
+    ordered: Tensor = values.gather(-1, values.abs().argsort(dim=-1, descending=True))
+    return ordered
+
+
+def check_linear(scheme: Scheme) -> None:
+    """Raise where a scheme has no linear map."""
+    if not scheme.linear:
+        raise ComputationError(
+            f"no prediction for {scheme.name}: its step is no linear map of point and state, not even near an equilibrium; "
+            "simulate it, or measure twins."
+        )
+
+
+def _run(
+    evaluate: Evaluate, scheme: Scheme, bases: Mapping[str, Frozen], space: Space, like: Tensor
+) -> tuple[Tensor, tuple[tuple[str, str, int], ...]]:
+    """One period on the columns of the identity, ``(N, N, *like.shape)``, and the layout of its rows."""
+    check_linear(scheme)
+    zero = like.new_zeros(space.n)
+    empty = {p: bases[p].init(space.take(zero, p)) for p in space.players}
+    empty[SCHEME] = scheme.memory(space, zero, settled=True)
+    parts = [("", "", space.n)]
+    parts += [(p, name, len(t)) for p, state in empty.items() for name, t in state.items() if isinstance(t, Tensor)]
+    count = sum(size for *_, size in parts)
+    identity = torch.eye(count, dtype=like.dtype, device=like.device).reshape(count, count, *(1 for _ in like.shape))
+    pieces = torch.split(identity.expand(count, count, *like.shape), [size for *_, size in parts])
+    columns: dict[tuple[str, str], Tensor] = dict(zip([(p, name) for p, name, _ in parts], pieces, strict=True))
+    x = columns["", ""]
+    states: States = {p: {k: columns.get((p, k), value) for k, value in state.items()} for p, state in empty.items()}
+    for _ in range(scheme.cycle):
+        x, states = scheme.step(evaluate, bases, space, x, states)
+    return torch.cat([x, *(states[p][name] for p, name, _ in parts[1:])]), tuple(parts)
+
+
+def _upright(base: Frozen) -> Frozen:
+    """A scale for every coordinate as a column, so that it acts on many columns at once."""
+    return replace(base, scale=base.scale[:, None]) if isinstance(base.scale, Tensor) and base.scale.ndim else base

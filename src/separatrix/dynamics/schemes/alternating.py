@@ -1,0 +1,53 @@
+"""The players move one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from separatrix.dynamics.schemes.scheme import Bases, Evaluate, Scheme, States, base_steps
+from separatrix.errors import InputError
+from separatrix.fields.space import Space
+
+
+@dataclass(frozen=True)
+class Alternating(Scheme):
+    """The players move one after the other, each seeing the moves before it.
+
+    Args:
+        order: the players in their order, ``("D", "G")`` for most GANs; the game's order where empty.
+        repeats: how often a player moves in its turn, ``{"D": 5}``; once where not named.
+        fresh: each move draws its own minibatch and noise; otherwise all moves of a period share one.
+    """
+
+    order: tuple[str, ...] = ()
+    repeats: Mapping[str, int] = field(default_factory=dict)
+    fresh: bool = True
+
+    @property
+    def uniform(self) -> bool:
+        return False
+
+    def check(self, players: Sequence[str]) -> None:
+        unknown = (set(self.order) | set(self.repeats)) - set(players)
+        if unknown:
+            raise InputError(f"the order names unknown players {sorted(unknown)}; the players are {list(players)}.")
+        if self.order and set(self.order) != set(players):
+            raise InputError(f"the order {self.order} leaves out {sorted(set(players) - set(self.order))}.")
+        if bad := {p: k for p, k in self.repeats.items() if k < 1}:
+            raise InputError(f"a player repeats its move at least once, got {bad}.")
+
+    def moves(self, players: Sequence[str]) -> list[str]:
+        """The players of one period, one a move."""
+        return [p for p in self.order or players for _ in range(self.repeats.get(p, 1))]
+
+    def draws(self, players: Sequence[str]) -> int:
+        return len(self.moves(players)) if self.fresh else 1
+
+    def step(self, evaluate: Evaluate, bases: Bases, space: Space, x: Tensor, states: States) -> tuple[Tensor, States]:
+        for number, player in enumerate(self.moves(space.players)):
+            directions = evaluate(x, (player,), number if self.fresh else 0)
+            x, states = base_steps(directions, bases, space, x, states)
+        return x, states
