@@ -3,18 +3,22 @@
 - A finite game: :func:`decompose_game`. A flow on a graph or complex: :func:`decompose_flow`, :func:`rank_by_hodge`.
 - On a torus :func:`decompose_torus`, on a box :func:`decompose_box`, on samples :func:`decompose_samples`.
 - At a point: :func:`local_split`, :func:`rotation_planes`, :func:`local_equilibrium`; along a segment :func:`path_angle`.
+- Along paths: :func:`line_integral`, :func:`circulation`, :func:`conservativity`, :func:`reconstruct_potential`.
 
 Fields point in the direction of motion; conversions from the cost fields of papers happen here and are said.
 """
 
+from separatrix.probes.decompose.along_paths import Jump, LineIntegral, Potential, line_integral, reconstruct_potential
 from separatrix.probes.decompose.balance import Balance, balance
 from separatrix.probes.decompose.box import decompose_box
+from separatrix.probes.decompose.conservativity import Conservativity, conservativity
 from separatrix.probes.decompose.equilibria import Curvature, LocalEquilibrium, local_equilibrium
 from separatrix.probes.decompose.features import Features, polynomial_features, radial_features, random_features
 from separatrix.probes.decompose.finite_games import GameDecomposition, decompose_game, interactions
 from separatrix.probes.decompose.graphs import FlowDecomposition, decompose_cochain, decompose_flow, rank_by_hodge
 from separatrix.probes.decompose.grids import GridDecomposition
 from separatrix.probes.decompose.local import LocalSplit, Potentialness, local_split
+from separatrix.probes.decompose.loops import Circulation, circulation
 from separatrix.probes.decompose.path_angle import PathAngle, path_angle
 from separatrix.probes.decompose.planes import RotationPlane, rotation_planes
 from separatrix.probes.decompose.samples import SampleDecomposition, Share, decompose_samples
@@ -22,19 +26,26 @@ from separatrix.probes.decompose.torus import decompose_torus
 
 __all__ = [
     "Balance",
+    "Circulation",
+    "Conservativity",
     "Curvature",
     "Features",
     "FlowDecomposition",
     "GameDecomposition",
     "GridDecomposition",
+    "Jump",
+    "LineIntegral",
     "LocalEquilibrium",
     "LocalSplit",
     "PathAngle",
+    "Potential",
     "Potentialness",
     "RotationPlane",
     "SampleDecomposition",
     "Share",
     "balance",
+    "circulation",
+    "conservativity",
     "decompose_box",
     "decompose_cochain",
     "decompose_flow",
@@ -42,6 +53,7 @@ __all__ = [
     "decompose_samples",
     "decompose_torus",
     "interactions",
+    "line_integral",
     "local_equilibrium",
     "local_split",
     "path_angle",
@@ -49,5 +61,6 @@ __all__ = [
     "radial_features",
     "random_features",
     "rank_by_hodge",
+    "reconstruct_potential",
     "rotation_planes",
 ]
