@@ -6,9 +6,11 @@ cheap, checked products.
 """
 
 from separatrix.fields.augmentation import Augmentation
+from separatrix.fields.curvature import Curvature, Gram, gauss_newton, gradient_gram
 from separatrix.fields.exact_norms import SpectralNorm, WeightNorm, with_exact_norms
 from separatrix.fields.field import Field, FunctionField
 from separatrix.fields.finite_scale import FiniteScale, finite_scale
+from separatrix.fields.fisher_information import empirical_fisher, fisher
 from separatrix.fields.game import Game, Loss
 from separatrix.fields.game_field import GameField
 from separatrix.fields.gan_losses import GAN_LOSSES, AdversarialLosses, gan_losses
@@ -18,6 +20,7 @@ from separatrix.fields.jacobian import Jacobian
 from separatrix.fields.lecam import LeCam
 from separatrix.fields.normal_form import NormalForm, hedge, projected_gradient, replicator, softmax_gradient
 from separatrix.fields.normalised_direction import NormalisedDirection, SanOutputs, san_outputs, san_players, to_san
+from separatrix.fields.outputs import OutputJacobian
 from separatrix.fields.space import Space
 from separatrix.fields.support import freeze_spectral_norm
 
@@ -25,23 +28,30 @@ __all__ = [
     "GAN_LOSSES",
     "AdversarialLosses",
     "Augmentation",
+    "Curvature",
     "Field",
     "FiniteScale",
     "FunctionField",
     "Game",
     "GameField",
+    "Gram",
     "Jacobian",
     "LeCam",
     "Loss",
     "NormalForm",
     "NormalisedDirection",
+    "OutputJacobian",
     "SanOutputs",
     "Space",
     "SpectralNorm",
     "WeightNorm",
+    "empirical_fisher",
     "finite_scale",
+    "fisher",
     "freeze_spectral_norm",
     "gan_losses",
+    "gauss_newton",
+    "gradient_gram",
     "hedge",
     "instance_noise",
     "noise_penalty",

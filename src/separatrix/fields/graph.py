@@ -22,10 +22,14 @@ class Graph:
         field: whose surroundings the outputs were computed in.
         leaves: tensors that require gradients.
         outputs: what was computed from them, with its graph; an output without one has the derivative zero.
+        inputs: what is differentiated in; the leaves where ``None``.
     """
 
-    def __init__(self, field: Field, leaves: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
+    def __init__(
+        self, field: Field, leaves: Sequence[Tensor], outputs: Sequence[Tensor], inputs: Sequence[Tensor] | None = None
+    ) -> None:
         self.field, self.leaves, self.outputs = field, list(leaves), list(outputs)
+        self.inputs = self.leaves if inputs is None else list(inputs)
         self._transposed: tuple[list[Tensor], list[Tensor]] | None = None
 
     @property
@@ -34,12 +38,12 @@ class Graph:
         return self._transposed is not None
 
     def pull(self, block: Sequence[Sequence[Tensor | None]]) -> list[list[Tensor]]:
-        """``sum_j (d output_j)^T c_j`` for each of several ``c``: a tensor for each leaf; ``None`` leaves an output out."""
+        """``sum_j (d output_j)^T c_j`` for each of several ``c``: a tensor for each input; ``None`` leaves an output out."""
         calls = []
         for cotangents in block:
             pairs = [(o, c) for o, c in zip(self.outputs, cotangents, strict=True) if c is not None and o.requires_grad]
             calls.append(([o for o, _ in pairs], [c for _, c in pairs]))
-        return self._grad(calls, self.leaves)
+        return self._grad(calls, self.inputs)
 
     def push(self, block: Sequence[Sequence[Tensor]]) -> list[list[Tensor]]:
         """``(d output_j) t`` for each of several ``t``: one tensor for each output."""
@@ -47,7 +51,7 @@ class Graph:
         if self._transposed is None:
             with torch.inference_mode(False):
                 dummies = [torch.zeros_like(o, requires_grad=True) for o in live]
-            self._transposed = dummies, self._grad([(live, dummies)], self.leaves, create_graph=True)[0]
+            self._transposed = dummies, self._grad([(live, dummies)], self.inputs, create_graph=True)[0]
         dummies, pulled = self._transposed
         calls = []
         for tangents in block:
