@@ -1,15 +1,20 @@
 """The slice of a linear field through the plane of a mode."""
 
+import cmath
+import math
+
 import pytest
 import torch
 from linear_games import linear, modes_of, random_matrix, setting_of
+from torch import Tensor
 
 import separatrix as sx
-from separatrix.dynamics import SGD
+from separatrix.dynamics import SGD, Alternating
 from separatrix.fields import FunctionField
-from separatrix.probes import settle
-from separatrix.probes.eigenplane import Eigenplane, eigenplane
+from separatrix.probes import Signature, reduce, settle, signature
+from separatrix.probes.eigenplane import Eigenplane, eigenplane, spoken_of
 from separatrix.probes.leading import Leading
+from separatrix.probes.numbers import complex_number
 
 
 def a_plane() -> tuple[Eigenplane, sx.probes.Setting, torch.Tensor]:
@@ -102,3 +107,61 @@ def test_where_the_field_is_not_finite_the_picture_has_a_hole() -> None:
 def test_the_sentence_tells_damping_on_each_side_of_a_tenth(value: complex, words: str) -> None:
     none = torch.zeros(1)
     assert words in str(Eigenplane(none, none, none, none, value).section()["sentence"])
+
+
+def a_signature(multipliers: list[complex], vectors: Tensor, converged: list[bool] | None = None) -> Signature:
+    values = torch.tensor(multipliers, dtype=torch.complex128)
+    none = torch.zeros(len(multipliers), dtype=torch.float64)
+    flags = torch.tensor(converged or [True] * len(multipliers))
+    return Signature("disc", values, none, flags, values, vectors.to(torch.complex128))
+
+
+TURNING, STRAIGHT, DAMPED = 1.01 * cmath.exp(0.1j), 1.3 + 0j, 0.9 + 0.1j
+
+
+@pytest.mark.parametrize(
+    ("multipliers", "converged", "wanted"),
+    [
+        ([STRAIGHT, TURNING, DAMPED], None, 1),
+        ([STRAIGHT, TURNING, DAMPED], [True, False, True], 0),
+        ([DAMPED, 0.95 + 0j], None, 1),
+        ([DAMPED], [False], None),
+    ],
+)
+def test_the_mode_spoken_of_is_the_rotation_that_grows_and_else_the_largest(
+    multipliers: list[complex], converged: list[bool] | None, wanted: int | None
+) -> None:
+    assert spoken_of(a_signature(multipliers, torch.eye(len(multipliers)), converged)) == wanted
+
+
+def test_the_plane_of_a_mode_of_the_method_is_that_of_its_part_in_the_parameters() -> None:
+    """Alternation of a pure rotation under momentum: the left vectors of the period map have a part for the buffers."""
+    matrix = torch.tensor([[-0.1, -1.0], [1.0, -0.1]], dtype=torch.float64)
+    setting = setting_of(matrix, {"a": 1, "b": 1}, SGD(0.2, momentum=0.5), Alternating())
+    modes = modes_of(setting)
+    found = signature(setting, modes, reduce(setting.operator, setting.field.space, modes))
+    assert found.vectors.shape[1] == 4
+    plane = eigenplane(setting, modes, signature=found, grid=3)
+    assert plane.of_method
+    assert abs(plane.value) == pytest.approx(max(found.growth(i) for i in range(4)))
+    sentence = str(plane.section()["sentence"])
+    assert sentence.startswith(
+        f"The plane of the mode m = {complex_number(plane.value.real, plane.value.imag)}, which "
+    )
+    assert f"turns once in {2 * math.pi / cmath.phase(plane.value):.0f} steps" in sentence
+    assert plane.section()["x_label"] == "along Re w (optimizer's units)"
+    assert not eigenplane(setting, modes, which=0, signature=found, grid=3).of_method
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (1.5 + 0j, "which grows by 50% per step of the running method without turning, and a second direction."),
+        (3.0 + 0j, "which is multiplied by 3.00 per step of the running method without turning"),
+        (-0.5 + 0j, "which shrinks by 50% per step of the running method and changes sign"),
+        (cmath.exp(0.1j), "which neither grows nor shrinks and turns once in 63 steps."),
+    ],
+)
+def test_the_sentence_tells_what_the_method_does_to_the_mode(value: complex, words: str) -> None:
+    none = torch.zeros(1)
+    assert words in str(Eigenplane(none, none, none, none, value, of_method=True).section()["sentence"])

@@ -278,3 +278,12 @@ def test_the_grid_of_samples_fills_its_last_row_where_it_can() -> None:
         return (figures.sample_grid({"images": [[0]] * count, "height": 1, "width": 1}).shape[1] + 1) // 2
 
     assert [columns(n) for n in (64, 40, 37, 5)] == [16, 10, 10, 5]
+
+
+def test_a_share_below_zero_and_a_path_of_one_point_are_drawn_as_they_are() -> None:
+    rows = [{"name": "G", "value": -0.1, "residual": 0.0, "limit": 2.0, "ratio": -0.05}]
+    assert figures.sharpness({"rows": rows}).get_xlim()[0] < -0.05
+    assert TABLES["sharpness"]({"rows": rows}).rows[0][-1] == "−5%"
+    slice_ = {**fixture.gan().sections["slice"], "path": [[0.0, 0.0]]}
+    told = [text.get_text() for text in figures.slice_figure(slice_).get_legend().get_texts()]
+    assert told == ["measured here"]

@@ -90,7 +90,7 @@ def slice_figure(source: Source, ax: Axes | None = None) -> Axes:
     x, y = np.array(section["x"], dtype=float), np.array(section["y"], dtype=float)
     u, v = np.array(section["u"], dtype=float), np.array(section["v"], dtype=float)
     ax.streamplot(x, y, u, v, color=MUTED, linewidth=0.7, arrowsize=0.8, density=0.8)
-    if section["path"]:
+    if len(section["path"]) > 1:
         path = np.array(section["path"], dtype=float)
         ax.plot(path[:, 0], path[:, 1], color=DECAY, lw=2.0, label="path of training", zorder=3)
         ax.plot(*path[0], "o", mfc=PAPER, mec=DECAY, ms=6, mew=1.5, label="where the path starts", zorder=4)
@@ -116,11 +116,14 @@ def sharpness(source: Source, ax: Axes | None = None) -> Axes:
         over = ratio >= 1
         ax.barh(i, ratio, height=0.46, color=PAPER if over else DECAY, edgecolor=GROW if over else DECAY)
         ax.patches[-1].set_hatch("////" if over else "")
-        ax.text(ratio + 0.02, i, f"{100 * ratio:.0f}%", va="center", color=INK)
+        text = ax.text(max(ratio, 0) + 0.02, i, f"{100 * ratio:.0f}%".replace("-", "−"), va="center", color=INK)
+        text.set_bbox({"facecolor": PAPER, "edgecolor": "none", "pad": 1.0})
     ax.axvline(1, color=GROW, lw=1.6)
     ax.text(1, -0.62, "limit", ha="center", va="bottom", color=GROW)
-    widest = max([row["ratio"] or 0 for row in rows] or [0])
-    ax.set(xlim=(0, 1.15 * max(1.05, widest)), ylim=(max(len(rows), 1) - 0.5, -0.6))
+    shares = [row["ratio"] or 0.0 for row in rows]
+    widest, least = max([1.05, *shares]), min([0.0, *shares])
+    ax.axvline(0, color=MUTED, lw=0.7)
+    ax.set(xlim=(1.15 * least, 1.15 * widest), ylim=(max(len(rows), 1) - 0.5, -0.6))
     ax.set_yticks(range(len(rows)), [literal(row["name"]) for row in rows])
     ax.set_xlabel("share of the limit")
     ax.tick_params(axis="y", length=0)

@@ -103,7 +103,7 @@ def sharpness(section: Section) -> Table:
             str(r["name"]),
             with_error(r["value"], r["residual"]),
             number(r["limit"]),
-            MISSING if r["ratio"] is None else f"{100 * r['ratio']:.0f}%",
+            MISSING if r["ratio"] is None else f"{100 * r['ratio']:.0f}%".replace("-", "−"),
         )
         for r in section["rows"]
     ]

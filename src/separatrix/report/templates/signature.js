@@ -125,8 +125,17 @@ window.separatrix = (() => {
 
   /* Both axes have one scale, so that circles are round. view: {x, y} centre, {w, h} half sizes to show at least. */
   function picture(svg, aspect, view, modes, curves, marked = null) {
-    const W = Math.max(240, svg.parentNode.clientWidth), H = Math.round(W * aspect), left = 46, bottom = 38, top = 6, right = 8;
-    const w = W - left - right, h = H - top - bottom, unit = Math.min(w / (2 * view.w), h / (2 * view.h));
+    const W = Math.max(240, svg.parentNode.clientWidth), H = Math.round(W * aspect), bottom = 38, top = 6, right = 8, h = H - top - bottom;
+    // Room on the left for the longest label; with it the scale changes a little, and so may the labels.
+    let left = 46, w, unit, spacing;
+    for (let i = 0, wanted = left; i < 3; i++) {
+      left = wanted;
+      w = W - left - right;
+      unit = Math.min(w / (2 * view.w), h / (2 * view.h));
+      spacing = snap(46 / unit);
+      const ends = [1, -1].map((s) => shown(spacing * Math.trunc((view.y + (s * h) / 2 / unit) / spacing)).length);
+      wanted = Math.max(46, 16 + 7 * Math.max(...ends));
+    }
     const X = (x) => left + w / 2 + (x - view.x) * unit, Y = (y) => top + h / 2 - (y - view.y) * unit;
     svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
     svg.replaceChildren();
@@ -153,7 +162,7 @@ window.separatrix = (() => {
       width: 2 * marked.w * unit, height: 2 * marked.h * unit }));
     const frame = element("path", { class: "frame", d: `M${left} ${top}v${h}h${w}` });
     svg.append(frame);
-    const spacing = snap(46 / unit), lastX = view.x + w / 2 / unit, lastY = view.y + h / 2 / unit;
+    const lastX = view.x + w / 2 / unit, lastY = view.y + h / 2 / unit;
     for (let k = Math.ceil((view.x - w / 2 / unit) / spacing); k * spacing <= lastX; k++)
       svg.append(element("path", { class: "frame", d: `M${X(k * spacing)} ${top + h}v4` }),
         element("text", { class: "tick", x: X(k * spacing), y: H - 20, "text-anchor": "middle" }, shown(k * spacing)));
