@@ -74,7 +74,7 @@ def test_a_missing_section_is_one_line() -> None:
     assert '<dt>Spectrum</dt><dd class="missing">the budget of 12 products was spent.</dd>' in absent
     assert absent.count('class="missing"') == 4
     assert 'href="#not-measured"' in text
-    assert "not-measured" not in page_of("gan")
+    assert 'id="not-measured"' not in page_of("gan")
 
 
 def test_without_a_signature_there_is_no_script() -> None:
