@@ -53,6 +53,11 @@ class Space:
         """A space of named vectors, one a player: ``Space.of_sizes({"x": 2, "y": 3})``."""
         return cls([(name, (size,), (name,)) for name, size in sizes.items()], list(sizes))
 
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the named tensors."""
+        return [e.shape for e in self.entries]
+
     def split(self, x: Tensor) -> list[Tensor]:
         """The named tensors of a flat point, as views, in the order of ``entries``."""
         self.check(x)

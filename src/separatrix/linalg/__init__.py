@@ -21,6 +21,7 @@ attracts where all eigenvalues have negative real part, and the rightmost one is
 """
 
 from separatrix.linalg.condition import TwoSided, condition_numbers, two_sided_eigenvalues
+from separatrix.linalg.curvlinops_adapter import from_curvlinops, to_curvlinops
 from separatrix.linalg.deflation import Deflated
 from separatrix.linalg.density import SpectralDensity, spectral_density
 from separatrix.linalg.eigen import eigenvalues
@@ -99,6 +100,7 @@ __all__ = [
     "extremes",
     "fgmres",
     "frobenius_parts",
+    "from_curvlinops",
     "gmres",
     "inner_numerical_range",
     "inner_pseudospectrum",
@@ -114,6 +116,7 @@ __all__ = [
     "spectral_density",
     "stability",
     "step_limit",
+    "to_curvlinops",
     "to_scipy",
     "trace_hutchinson",
     "trace_hutchpp",
