@@ -21,11 +21,13 @@ from separatrix.fields.lecam import LeCam
 from separatrix.fields.normal_form import NormalForm, hedge, projected_gradient, replicator, softmax_gradient
 from separatrix.fields.normalised_direction import NormalisedDirection, SanOutputs, san_outputs, san_players, to_san
 from separatrix.fields.outputs import OutputJacobian
+from separatrix.fields.preferences import PREFERENCE_LOSSES, PreferenceLoss, Pull, preference_field, pull
 from separatrix.fields.space import Space
 from separatrix.fields.support import freeze_spectral_norm
 
 __all__ = [
     "GAN_LOSSES",
+    "PREFERENCE_LOSSES",
     "AdversarialLosses",
     "Augmentation",
     "Curvature",
@@ -41,6 +43,8 @@ __all__ = [
     "NormalForm",
     "NormalisedDirection",
     "OutputJacobian",
+    "PreferenceLoss",
+    "Pull",
     "SanOutputs",
     "Space",
     "SpectralNorm",
@@ -55,7 +59,9 @@ __all__ = [
     "hedge",
     "instance_noise",
     "noise_penalty",
+    "preference_field",
     "projected_gradient",
+    "pull",
     "r1",
     "r2",
     "replicator",
