@@ -7,7 +7,8 @@ measured in docs/jacobian.md]. What is kept between products is the route. Field
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from separatrix.fields.field import Field, Rows
 from separatrix.fields.game_field import GameField
 from separatrix.fields.routes import ROUTES
 from separatrix.linalg.operator import Block, LinearOperator
+from separatrix.linalg.scaling import Congruent
 
 
 class Jacobian(LinearOperator):
@@ -208,6 +210,34 @@ class Jacobian(LinearOperator):
         space = self.field.space
         tags = {"symmetric"} if row == column and not space.shared and self._symmetric_blocks else ()
         return Block(self, space.index(row), space.index(column), tags=tags)
+
+    def scaled_by_players(self, rates: Mapping[str, float]) -> Congruent:
+        """``D^(1/2) J D^(1/2)`` with a rate for each player: its eigenvalues are those of players that move at these rates.
+
+        ``J.scaled_by_players({"G": 1e-4, "D": 4e-4})`` is the Jacobian of two-time-scale descent, per step; its eigenvectors
+        are brought back by :meth:`~separatrix.linalg.Congruent.right_vectors`. For rates of single parameters see
+        :class:`~separatrix.linalg.Congruent`.
+
+        Raises:
+            InputError: a player without a rate, a rate that is not positive, or two rates for a shared parameter.
+        """
+        if set(rates) != set(self.field.players):
+            raise InputError(
+                f"the rates are for {list(rates)}, the players are {list(self.field.players)}; give each one."
+            )
+        for player, rate in rates.items():
+            if not 0 < rate < math.inf:
+                raise InputError(f"the rate of player {player!r} must be positive and finite, got {rate!r}.")
+        pieces = []
+        for entry in self.field.space.entries:
+            first, *others = (rates[owner] for owner in entry.owners)
+            for other in others:
+                if other != first:
+                    raise InputError(
+                        f"players {' and '.join(map(repr, entry.owners))} share {entry.name}, which has one rate: got {first} and {other}."
+                    )
+            pieces.append(torch.full((entry.numel,), first, dtype=self.dtype, device=self.device))
+        return Congruent(self, torch.cat(pieces))
 
     def findings_about(self, code: str) -> list[str]:
         """The self-tests' findings of one code."""

@@ -49,6 +49,7 @@ from separatrix.linalg.operator import (
 )
 from separatrix.linalg.ordering import Divergence, Near, step_limit
 from separatrix.linalg.pseudospectrum import Pseudospectrum, inner_pseudospectrum, pseudospectrum
+from separatrix.linalg.scaling import Congruent
 from separatrix.linalg.scipy_adapter import to_scipy
 from separatrix.linalg.singular import SingularValues, singular_values
 from separatrix.linalg.solution import Solution
@@ -64,6 +65,7 @@ from separatrix.linalg.trace import (
 
 __all__ = [
     "Block",
+    "Congruent",
     "Deflated",
     "Dense",
     "Diagonal",
