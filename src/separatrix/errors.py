@@ -1,5 +1,11 @@
 """Every error a user can meet. Each names the culprit, the value seen and the remedy."""
 
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from pathlib import Path
+
 
 class SeparatrixError(Exception):
     """Base of all errors raised on purpose; ``exit_code`` is what the command line returns for it."""
@@ -31,3 +37,21 @@ class WrongDerivativeError(UnsupportedOperatorError):
 
 class StaleOperatorError(ComputationError):
     """The parameters moved since the operator was built."""
+
+
+def raised_by(error: BaseException) -> str:
+    """What the user's own code raised and where, ``ValueError: no such thing (losses.py, line 12)``.
+
+    The place is the innermost one that is neither ours nor of an installed package; it is left out where there is none.
+    """
+    said = f"{type(error).__name__}: {error}".rstrip(": ")
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not any(frame.filename.startswith(root) for root in _FOREIGN)]
+    return f"{said} ({own[-1].filename}, line {own[-1].lineno})" if own else said
+
+
+_FOREIGN = (
+    str(Path(__file__).parent),
+    *(sysconfig.get_paths()[key] for key in ("stdlib", "purelib", "platlib")),
+    "<frozen",
+)

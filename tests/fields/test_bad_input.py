@@ -8,6 +8,7 @@ from small_games import data, net, small_gan
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from separatrix.dynamics import SGD, optim
 from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import FunctionField, Game, Loss, Space
 from untouched import untouched
@@ -49,8 +50,24 @@ def test_a_bad_loss_is_named(name):
     players, losses = two(loss, value)
     field = Game(players, losses).on(data(6, 2))
     for act in (field, field.jacobian):
-        with untouched(*players.values()), pytest.raises(InputError, match=message):
+        kind = NonFiniteError if name in ("a NaN", "an infinity", "a term that is a NaN") else InputError
+        with untouched(*players.values()), pytest.raises(kind, match=message):
             act()
+
+
+def fails(x):
+    return x @ x.new_ones(7, 7)
+
+
+def test_what_the_losses_raise_is_told_with_the_users_own_file_and_line():
+    line = fails.__code__.co_firstlineno + 1
+    players, losses = two(lambda m, b: fails(m["G"](b)), value)
+    game = Game(players, losses)
+    wanted = rf"raised RuntimeError: .*shapes.*\({re.escape(__file__)}, line {line}\)\.$"
+    with pytest.raises(InputError, match=wanted):
+        game.on(data(6, 2))()
+    with pytest.raises(InputError, match=wanted):
+        optim.Simultaneous(game, SGD(0.1)).step(data(6, 2))
 
 
 @pytest.mark.parametrize(

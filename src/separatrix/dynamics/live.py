@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from separatrix.errors import InputError, NonFiniteError, SeparatrixError
+from separatrix.errors import InputError, SeparatrixError, raised_by
 from separatrix.fields import Field, Game
-from separatrix.fields.batches import moved, tensors_of
+from separatrix.fields.batches import moved
 from separatrix.fields.field import Rows
 from separatrix.fields.flops import counted
 from separatrix.fields.loss_terms import read_losses
@@ -173,13 +173,8 @@ class LiveField(Field):
         except (SeparatrixError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            raise InputError(f"the losses of {self.name!r} raised {type(error).__name__}: {error}") from error
-        try:
-            return read_losses(found, self.players, wanted, self.dtype)
-        except InputError as error:
-            if all(bool(torch.isfinite(t.detach()).all()) for t in tensors_of(found)):
-                raise
-            raise NonFiniteError(str(error)) from None
+            raise InputError(f"the losses of {self.name!r} raised {raised_by(error)}.") from error
+        return read_losses(found, self.players, wanted, self.dtype)
 
 
 def _grad(total: Tensor, own: Sequence[Tensor], keep: bool, create_graph: bool) -> tuple[Tensor | None, ...]:

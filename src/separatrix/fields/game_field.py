@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from separatrix.errors import InputError, SeparatrixError
+from separatrix.errors import InputError, SeparatrixError, raised_by
 from separatrix.fields.batches import copied, moved, samples_in
 from separatrix.fields.field import Field, Rows
 from separatrix.fields.flops import counted
@@ -213,7 +213,7 @@ class GameField(Field):
         except (SeparatrixError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            raise InputError(f"the losses of {self.name!r} raised {type(error).__name__}: {error}") from error
+            raise InputError(f"the losses of {self.name!r} raised {raised_by(error)}.") from error
         return read_losses(found, self.players, wanted, self.dtype)
 
     @property

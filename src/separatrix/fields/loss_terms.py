@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.errors import InputError
+from separatrix.errors import InputError, NonFiniteError
 
 
 def read_losses(
@@ -23,7 +23,8 @@ def read_losses(
         dtype: to bring them to.
 
     Raises:
-        InputError: names the player and the term that is missing, unknown, not a scalar tensor or not finite.
+        InputError: names the player and the term that is missing, unknown or not a scalar tensor.
+        NonFiniteError: names the player and the term that is a NaN or an infinity.
     """
     if isinstance(found, Tensor):
         found = _of_one_scalar(found, players)
@@ -68,7 +69,7 @@ def _scalar(tensor: Any, label: str, dtype: torch.dtype) -> Tensor:
     if not tensor.is_floating_point():
         raise InputError(f"{label} has dtype {tensor.dtype}; it must be real floating point.")
     if not bool(torch.isfinite(tensor.detach()).all()):
-        raise InputError(
+        raise NonFiniteError(
             f"{label} is {tensor.item()}; check the parameters and the batch (a log or a square root "
             "at zero, a step that was too large), or measure from an earlier checkpoint."
         )

@@ -155,7 +155,7 @@ def _respond(
         x = space.put(x, {player: part})
     try:
         field.losses(x)
-    except InputError as error:
+    except NonFiniteError as error:
         return good, steps - 1, f"stopped after {steps - 1} steps: {error}", spent
     return x, steps, "done", spent
 

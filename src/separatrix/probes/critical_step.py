@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics import Run, Snapshot
-from separatrix.errors import InputError
+from separatrix.errors import InputError, NonFiniteError
 from separatrix.probes.loss_reading import displaced, paths_by_player, read_losses_at, summed
 from separatrix.probes.numbers import number
 
@@ -120,7 +120,7 @@ def _measure(
         at = displaced(here, where[whose], step, factor)
         try:
             found = loss(at) - base
-        except InputError:  # no longer finite: it has risen
+        except NonFiniteError:  # it has risen
             return inf
         return found if abs(found) > ROUNDING * abs(base) else 0.0
 

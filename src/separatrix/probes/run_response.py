@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics import Run, Snapshot
-from separatrix.errors import InputError
+from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields.batches import copied
 from separatrix.fields.surroundings import frozen_randomness
 from separatrix.probes.gains import BestResponse, Gain, gain_of
@@ -81,7 +81,7 @@ def _own_steps(run: Run, player: str, steps: int, rate: float, seed: int) -> tup
             with frozen_randomness(seed + 1000 + step), torch.enable_grad():
                 loss = _loss(roles.value(batch), player)
                 gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
-        except InputError as error:  # the losses are no longer finite
+        except NonFiniteError as error:
             if step == 0:
                 raise
             _put(tensors, good)
@@ -96,7 +96,7 @@ def _own_steps(run: Run, player: str, steps: int, rate: float, seed: int) -> tup
     end = run.snapshot()
     try:
         _loss(roles.value(copied(roles.data[0])), player)
-    except InputError as error:
+    except NonFiniteError as error:
         run.restore(end)
         _put(tensors, good)
         return steps - 1, f"stopped after {steps - 1} steps: {error}"
