@@ -18,6 +18,7 @@ from separatrix.probes.horizon import Horizon, horizon
 from separatrix.probes.interplay import Interplay, interplay
 from separatrix.probes.leading import Leading, leading
 from separatrix.probes.parting import Influence, Reading, Twins
+from separatrix.probes.race import Lane, Race, Remedy, race
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.probes.reduced import Reduced, reduce
 from separatrix.probes.setting import Setting, settle
@@ -40,11 +41,14 @@ __all__ = [
     "Horizon",
     "Influence",
     "Interplay",
+    "Lane",
     "LayerUnits",
     "Leading",
     "Outlook",
+    "Race",
     "Reading",
     "Reduced",
+    "Remedy",
     "Setting",
     "Sharpness",
     "Signature",
@@ -64,6 +68,7 @@ __all__ = [
     "leading",
     "outlook",
     "outlooks",
+    "race",
     "reduce",
     "settle",
     "sharpness",

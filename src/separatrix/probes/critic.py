@@ -25,6 +25,8 @@ from separatrix.probes.coverage import Coverage, coverage
 from separatrix.probes.critic_units import LayerUnits, live_units
 from separatrix.probes.numbers import number, with_error
 
+Measured = tuple[float | None, float | None]  # a value and its standard error
+
 
 @dataclass(frozen=True)
 class Critic:
@@ -131,13 +133,16 @@ def _summary(
 ) -> Critic:
     held = scores.get("held_out")
     strength = auc(scores["real"] if held is None else held, scores["generated"])
-    memory = (None, None) if held is None else auc(scores["real"], held)
-    ratio = (None, None) if held is None else _overfitting(scores["real"], held, scores["generated"])
+    memory: Measured = (None, None) if held is None else auc(scores["real"], held)
+    ratio: Measured = (None, None) if held is None else _overfitting(scores["real"], held, scores["generated"])
     return Critic(
         {kind: (float(s.mean()), float(s.std())) for kind, s in scores.items()},
-        *strength,
-        *memory,
-        *ratio,
+        strength[0],
+        strength[1],
+        memory[0],
+        memory[1],
+        ratio[0],
+        ratio[1],
         float(scores["real"].sign().mean()),
         {kind: float(s.median()) for kind, s in slopes.items()},
         float((slopes["generated"] == 0).double().mean()),

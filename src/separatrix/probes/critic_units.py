@@ -74,14 +74,14 @@ def live_units(
             if owner is not None and before.requires_grad and after.shape == before.shape:
                 (slope,) = torch.autograd.grad(after.sum(), before, retain_graph=True)
                 slopes.setdefault(owner, []).append(_by_unit(slope, layers[owner]).abs())
-    found = {}
+    layers_found: dict[str, LayerUnits] = {}
     for name, strongest in reach.items():
         dead = strongest.reshape(-1) == 0
         stuck = torch.zeros_like(dead)
         if name in slopes:
             stuck = (torch.cat(slopes[name], dim=1) < SLOPE).double().mean(dim=1) >= SHARE
-        found[name] = LayerUnits(len(dead), int(dead.sum()), int((stuck & ~dead).sum()))
-    return found
+        layers_found[name] = LayerUnits(len(dead), int(dead.sum()), int((stuck & ~dead).sum()))
+    return layers_found
 
 
 def _note(name: str, made: dict[str, Tensor]) -> Callable[..., None]:
