@@ -13,6 +13,7 @@ from separatrix.dynamics import (
     Adam,
     AdamW,
     Alternating,
+    Clip,
     Consensus,
     Extragradient,
     Lookahead,
@@ -23,6 +24,7 @@ from separatrix.dynamics import (
     RMSprop,
     RungeKutta,
     Simultaneous,
+    SymplecticAdjustment,
 )
 from separatrix.errors import InputError
 from separatrix.fields import FunctionField, Game
@@ -80,6 +82,8 @@ def test_one_player_descends() -> None:
         ("extragradient:moments=commit,same_draw=false", Extragradient("commit", False), ()),
         ("extragradient:moments=roll-back", Extragradient("roll back"), ()),
         ("extragradient:ahead=2,moments=freeze", Extragradient("freeze", ahead=2.0), ()),
+        ("symplectic-adjustment:weight=0.5,align=true", Simultaneous(), (SymplecticAdjustment(0.5, True),)),
+        ("clip:norm=0.1,players=D", Simultaneous(), (Clip(0.1, ("D",)),)),
         ("past-extragradient:ahead=1.5", PastExtragradient(1.5), ()),
         ("runge-kutta:order=2", RungeKutta(2), ()),
         ("lookahead:inner=optimistic,every=3", Lookahead(Optimistic(), 3), ()),

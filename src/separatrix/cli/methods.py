@@ -13,11 +13,14 @@ from separatrix.dynamics import (
     AdamW,
     Alternating,
     Base,
+    Clip,
     Consensus,
     Extragradient,
     ExtragradientPlus,
+    JacobianRegularisation,
     Lookahead,
     Method,
+    Normalise,
     Optimistic,
     PastExtragradient,
     Problem,
@@ -26,6 +29,7 @@ from separatrix.dynamics import (
     RungeKutta,
     Scheme,
     Simultaneous,
+    SymplecticAdjustment,
     Transform,
 )
 from separatrix.errors import InputError
@@ -50,7 +54,13 @@ SCHEMES: Mapping[str, type[Scheme]] = {
     "lookahead": Lookahead,
 }
 # Transforms of the field under simultaneous steps, with what they have no default for.
-TRANSFORMS: Mapping[str, tuple[type[Transform], Mapping[str, Any]]] = {"consensus": (Consensus, {"gamma": 10.0})}
+TRANSFORMS: Mapping[str, tuple[type[Transform], Mapping[str, Any]]] = {
+    "consensus": (Consensus, {"gamma": 10.0}),
+    "symplectic-adjustment": (SymplecticAdjustment, {}),
+    "jacobian-regularisation": (JacobianRegularisation, {"alpha": 10.0}),
+    "clip": (Clip, {"norm": 1.0}),
+    "normalise": (Normalise, {}),
+}
 
 
 @dataclass(frozen=True)

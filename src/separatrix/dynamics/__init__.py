@@ -35,7 +35,16 @@ from separatrix.dynamics.schemes import (
 )
 from separatrix.dynamics.snapshot import Snapshot
 from separatrix.dynamics.training import Training, train
-from separatrix.dynamics.transforms import Consensus, Transform, TransformedField
+from separatrix.dynamics.transforms import (
+    Clip,
+    Consensus,
+    JacobianRegularisation,
+    Normalise,
+    StepRatio,
+    SymplecticAdjustment,
+    Transform,
+    TransformedField,
+)
 from separatrix.dynamics.update_map import UpdateMap
 from separatrix.dynamics.wrapped import WrappedBase
 
@@ -47,6 +56,7 @@ __all__ = [
     "Alternating",
     "Average",
     "Base",
+    "Clip",
     "Clock",
     "Comparison",
     "Consensus",
@@ -56,10 +66,12 @@ __all__ = [
     "Frozen",
     "GameOptimizer",
     "HalfLife",
+    "JacobianRegularisation",
     "LinearPeriod",
     "Lookahead",
     "Method",
     "Mode",
+    "Normalise",
     "Observed",
     "Optimistic",
     "PastExtragradient",
@@ -76,6 +88,8 @@ __all__ = [
     "Snapshot",
     "Spread",
     "Step",
+    "StepRatio",
+    "SymplecticAdjustment",
     "Training",
     "Transform",
     "TransformedField",

@@ -67,6 +67,8 @@ class GameOptimizer(torch.optim.Optimizer):
         self.scheme = scheme or Simultaneous()
         self.transforms = tuple(transforms)
         self.scheme.check(game.players)
+        for transform in self.transforms:
+            transform.check(game.players)
         self._bases, self._states = bases_of(given, game, **settings)
         self._live = LiveStep(game)
         if memory := self.scheme.memory(game.space, self._live.field.point):

@@ -7,9 +7,9 @@ Each takes the game, then an optimizer class of ``torch.optim`` with its setting
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from inspect import Parameter, signature
-from typing import Any, ClassVar
+from dataclasses import MISSING, fields
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar, TypeVar
 
 from separatrix.dynamics import schemes
 from separatrix.dynamics import transforms as of_fields
@@ -19,12 +19,15 @@ from separatrix.dynamics.live_step import Step
 from separatrix.errors import InputError
 from separatrix.fields import Game
 
+T = TypeVar("T")
+
 __all__ = [
     "Alternating",
     "Consensus",
     "Extragradient",
     "ExtragradientPlus",
     "GameOptimizer",
+    "JacobianRegularisation",
     "Lookahead",
     "Optimistic",
     "PastExtragradient",
@@ -32,6 +35,7 @@ __all__ = [
     "RungeKutta",
     "Simultaneous",
     "Step",
+    "SymplecticAdjustment",
 ]
 
 
@@ -67,6 +71,31 @@ class Alternating(GameOptimizer):
         super().__init__(game, bases, scheme=scheme, **settings)
 
 
+class TransformOptimizer(GameOptimizer):
+    """An optimizer whose own settings are those of one transform, under the same names; the others go to the bases.
+
+    Simultaneous where no ``scheme`` is given.
+    """
+
+    transform_type: ClassVar[type[of_fields.Transform]]
+
+    def __init_subclass__(cls, *, transform: type[of_fields.Transform]) -> None:
+        super().__init_subclass__()
+        cls.transform_type = transform
+        cls.__signature__ = _with_settings_of(transform, ())  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        game: Game,
+        bases: Given | Mapping[str, Given] | None = None,
+        *,
+        transforms: tuple[of_fields.Transform, ...] = (),
+        **settings: Any,
+    ) -> None:
+        transform = _taken(self.transform_type, settings)
+        super().__init__(game, bases, transforms=(transform, *transforms), **settings)
+
+
 class SchemeOptimizer(GameOptimizer):
     """An optimizer whose own settings are those of one scheme, under the same names; the others go to the bases."""
 
@@ -75,16 +104,28 @@ class SchemeOptimizer(GameOptimizer):
     def __init_subclass__(cls, *, scheme: type[schemes.Scheme]) -> None:
         super().__init_subclass__()
         cls.scheme_type = scheme
-        own = list(signature(scheme).parameters.values())
-        taken = list(signature(GameOptimizer.__init__).parameters.values())[1:]
-        keyword = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in own]
-        shown = [p for p in taken if p.name != "scheme"]
-        cls.__signature__ = signature(cls).replace(parameters=[*shown[:2], *keyword, *shown[2:]])  # type: ignore[attr-defined]
+        cls.__signature__ = _with_settings_of(scheme, ("scheme",))  # type: ignore[attr-defined]
 
     def __init__(self, game: Game, bases: Given | Mapping[str, Given] | None = None, **settings: Any) -> None:
-        names = [f.name for f in fields(self.scheme_type)]  # type: ignore[arg-type]
-        scheme = self.scheme_type(**{name: settings.pop(name) for name in names if name in settings})
+        scheme = _taken(self.scheme_type, settings)
         super().__init__(game, bases, scheme=scheme, **settings)
+
+
+def _taken(kind: type[T], settings: dict[str, Any]) -> T:
+    """The scheme or transform that the settings describe, which are taken out of them."""
+    own = fields(kind)  # type: ignore[arg-type]
+    if missing := [
+        f.name for f in own if f.default is MISSING and f.default_factory is MISSING and f.name not in settings
+    ]:
+        raise InputError(f"sx.optim.{kind.__name__} needs {', '.join(f'{name}=...' for name in missing)}.")
+    return kind(**{f.name: settings.pop(f.name) for f in own if f.name in settings})
+
+
+def _with_settings_of(kind: type, without: tuple[str, ...]) -> Signature:
+    """What :class:`GameOptimizer` takes, with the settings of a scheme or transform."""
+    own = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in signature(kind).parameters.values()]
+    shown = [p for p in signature(GameOptimizer).parameters.values() if p.name not in without]
+    return Signature([*shown[:2], *own, *shown[2:]])
 
 
 class Extragradient(SchemeOptimizer, scheme=schemes.Extragradient):
@@ -170,3 +211,20 @@ class Consensus(GameOptimizer):
         if gamma is None:
             raise InputError("sx.optim.Consensus needs the weight of its regulariser: gamma=10.0, for instance.")
         super().__init__(game, bases, scheme=scheme, transforms=(of_fields.Consensus(gamma),), **settings)
+
+
+class SymplecticAdjustment(TransformOptimizer, transform=of_fields.SymplecticAdjustment):
+    """Symplectic gradient adjustment: what only turns is turned towards its equilibrium [balduzzi2018]. Cost: 5.6 gradients.
+
+    Args:
+        weight: of the adjustment.
+        align: choose its sign at every point.
+    """
+
+
+class JacobianRegularisation(TransformOptimizer, transform=of_fields.JacobianRegularisation):
+    """JARE: every player also descends the squared gradients of the others [nie2019]. Cost: 3 gradients.
+
+    Args:
+        alpha: weight of the regulariser.
+    """
