@@ -273,17 +273,39 @@ def test_compare_refuses_methods_it_does_not_know(refused, methods: str, message
 
 def test_spectrum_prints_values_residuals_and_verdict(cli) -> None:
     shown = cli("spectrum", "zoo:quadratic").out
-    assert re.search(r"-0\.005 \+0\.05i +\de-1\d +largest, rightmost, rotation", shown)
-    assert "Stable: the rightmost converged eigenvalue" in shown
-    assert cli("spectrum", "zoo:quadratic", "--quiet").out.startswith("Stable")
+    assert re.search(r"-0\.005 \+0\.05i +\de-1\d +3\.96 +largest, rightmost, rotation", shown)
+    assert re.search(r"symmetric part +between −0\.150 and −0\.00500", shown)
+    assert "Contracting: the symmetric part ends below -0.005" in shown
+    assert cli("spectrum", "zoo:quadratic", "--quiet").out.startswith("Contracting")
 
 
-def test_spectrum_finds_the_end_it_is_asked_for(cli) -> None:
+def test_spectrum_finds_the_ends_it_is_asked_for(cli) -> None:
     result = cli("spectrum", "zoo:quadratic", "--target", "leftmost", "-k", "1", "--max-products", "50", "--json").json
     assert [(row["real"], row["imag"]) for row in result["rows"]] == [
         (pytest.approx(-0.15), pytest.approx(0, abs=1e-12))
     ]
     assert result["metric"].endswith("h lambda")
+    assert result["verdict"]["name"] == "contracting"
+    assert result["certificate"]["symmetric_part"]["failure"] == 0
+    assert result["density"] is None
+    both = cli("spectrum", "zoo:quadratic", "--target", "step-limit", "--target", "rotation", "-k", "1", "--json").json
+    limits = {row["target"]: row["step_limit"] for row in both["rows"]}
+    assert limits["step-limit"] == pytest.approx(2 * 0.005 / (0.005**2 + 0.05**2))
+
+
+def test_spectrum_writes_pages_pictures_and_records(cli, refused) -> None:
+    names = ["s.html", "s.png", "s.svg", "s.md", "s.json"]
+    outputs = [word for name in names for word in ("-o", name)]
+    result = cli("spectrum", "zoo:quadratic", "--density", "--pseudospectrum", *outputs)
+    assert result.code == 0
+    assert all(f"wrote {name}" in result.err for name in names)
+    assert all(Path(name).stat().st_size > 500 for name in names)
+    stored = json.loads(Path("s.json").read_text())
+    assert stored["density"]["below"] == pytest.approx(1)
+    assert stored["pseudospectrum"]["growth"] == pytest.approx(1, abs=1e-2)
+    assert "the suffix '.pdf' is unknown; use one of .html, .png, .svg, .md, .json" in refused(
+        "spectrum", "-o", "s.pdf"
+    )
 
 
 def test_two_saved_diagnoses_are_compared(cli) -> None:

@@ -13,6 +13,7 @@ from separatrix import __version__
 from separatrix.cli import options as opt
 from separatrix.cli.atlas_command import atlas
 from separatrix.cli.options import Request
+from separatrix.cli.spectrum_command import spectrum
 from separatrix.cli.talk import Talk
 from separatrix.cli.topology_command import topology
 
@@ -136,38 +137,7 @@ def compare(
     return partial(compare_target, request, methods=methods, steps=steps, seeds=seeds, k=k, output=output)
 
 
-@app.command()
-def spectrum(
-    target: opt.Target = None,
-    *,
-    end: Annotated[
-        list[opt.End] | None,
-        typer.Option(
-            "--target", help="Which end of the spectrum. Repeatable.", show_default="largest, rightmost, rotation"
-        ),
-    ] = None,
-    max_products: opt.MaxProducts = 300,
-    data: opt.Data = None,
-    train: opt.Train = None,
-    method: opt.Method = None,
-    optimizer: opt.Optimizer = None,
-    checkpoint: opt.Checkpoint = None,
-    device: opt.Device = None,
-    dtype: opt.Precision = None,
-    batches: opt.Batches = None,
-    k: opt.Count = 6,
-    seed: opt.Seed = 0,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Job:
-    """Print leading eigenvalues with their residuals, and the verdict."""
-    from separatrix.cli.eigenvalues import spectrum_of_target
-
-    request = _request(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
-    return partial(spectrum_of_target, request, ends=[e.value for e in end or []], k=k, max_products=max_products)
-
-
+app.command()(spectrum)
 app.command()(topology)
 app.add_typer(atlas, name="atlas")
 

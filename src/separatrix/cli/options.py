@@ -53,6 +53,7 @@ class End(StrEnum):
     rightmost = "rightmost"
     leftmost = "leftmost"
     rotation = "rotation"
+    step_limit = "step-limit"
 
 
 _START, _HOW, _OUT = "Where it starts", "How it is measured", "What is printed and written"

@@ -134,7 +134,8 @@ def stability(
     elif evidence.axis_clear and float(real[top]) > 0:
         verdict, status = "unstable", f"{where}, and no rounding can move it across zero"
     elif abscissa.upper_bound < 0:
-        verdict, status = "contracting", f"{bound} (failure probability {abscissa.failure:.1g})"
+        chance = f" (failure probability {abscissa.failure:.1g})" if abscissa.failure else ""
+        verdict, status = "contracting", f"{bound}{chance}, so every distance shrinks at once"
     elif evidence.axis_clear:
         verdict, status = "stable", f"{where}, the whole spectrum was computed; {bound}"
     elif edge < 0 and not found.complete and bool(evidence.sure.any()):
@@ -178,7 +179,8 @@ def _dense(operator: LinearOperator, k: int, tol: float, generator: torch.Genera
     rounding = max(10.0, n**0.5) * found.noise  # each of the n columns carries the noise of one product
     try:
         # Rows of the inverse are the left eigenvectors.
-        conditions = np.maximum(np.linalg.norm(np.linalg.inv(X), axis=1), 1.0)
+        with np.errstate(over="ignore"):  # of a defective matrix they are infinite, or nearly
+            conditions = np.maximum(np.linalg.norm(np.linalg.inv(X), axis=1), 1.0)
     except np.linalg.LinAlgError:
         conditions = np.full(n, np.inf)
     spread = conditions * (np.linalg.norm(A @ X - X * values, axis=0) + rounding)

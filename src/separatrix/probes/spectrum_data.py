@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 GRID = 41
 POINTS = 201
+FLAT = 1e-3
 
 
 def spectrum_data(found: Spectrum) -> dict[str, Any]:
@@ -102,25 +104,29 @@ def pseudospectrum_data(found: Pseudospectrum, around: Spectrum) -> dict[str, An
     real, high = points.real, float(points.imag.abs().max())
     low, right = min(float(real.min()), 0.0), max(float(real.max()), 0.0)
     margin = 0.12 * max(right - low, high, 1e-12)
+    radius = near_radius(around.modes.values.tolist())
     growth, at = found.kreiss()
+    unstable = around.verdict == "unstable"  # then it is without bound
     return {
         "views": [
             _level_grid(found, low - margin, right + margin, high + margin),
-            *[_level_grid(found, -r, r, r) for r in _near(around)],
+            *([] if radius is None else [_level_grid(found, -radius, radius, radius)]),
         ],
         "exact": found.exact,
         "noise": found.noise,
-        "growth": growth,
-        "growth_at": [at.real, at.imag],
+        "growth": None if unstable else growth,
+        "growth_at": None if unstable else [at.real, at.imag],
         "status": found.status,
     }
 
 
-def _near(around: Spectrum) -> list[float]:
-    """Half width of a window around zero where most modes crowd there, else nothing."""
-    size = around.modes.values.abs()
-    radius = 2.5 * float(size.median())
-    return [radius] if 0 < radius < 0.2 * float(size.max()) else []
+def near_radius(values: Sequence[complex]) -> float | None:
+    """Half width of a window around zero where most values crowd there; ``None`` where they do not."""
+    sizes = sorted(abs(value) for value in values)
+    if not sizes:
+        return None
+    radius = 2.5 * sizes[len(sizes) // 2]
+    return radius if 0 < radius < 0.2 * sizes[-1] else None
 
 
 def _level_grid(found: Pseudospectrum, left: float, right: float, top: float) -> dict[str, Any]:
@@ -132,19 +138,27 @@ def _level_grid(found: Pseudospectrum, left: float, right: float, top: float) ->
 
 
 def density_data(found: SpectralDensity) -> dict[str, Any]:
-    """The density on a grid, and the share of positive eigenvalues with its standard error."""
+    """The density on a grid, and the shares of eigenvalues on either side of zero with their standard errors.
+
+    Sides begin at ``FLAT`` times the largest modulus: below it the sign is rounding.
+    """
     low, high = float(found.nodes.min()), float(found.nodes.max())
     width = max(high - low, 1e-12)
     x = torch.linspace(low - 0.05 * width, high + 0.05 * width, POINTS, dtype=torch.float64)
     value, stderr = found.at(x, bandwidth=0.01 * width)
-    positive = found.trace_of(lambda t: (t > 0).to(t.dtype))
+    edge = FLAT * max(abs(low), abs(high))
+    above = found.trace_of(lambda t: (t > edge).to(t.dtype))
+    below = found.trace_of(lambda t: (t < -edge).to(t.dtype))
     return {
         "x": x.tolist(),
         "density": value.tolist(),
         "stderr": [finite(error) for error in stderr.tolist()],
         "bandwidth": 0.01 * width,
-        "positive_share": positive.value / found.n,
-        "positive_share_stderr": finite(positive.stderr / found.n),
+        "above": above.value / found.n,
+        "above_stderr": finite(above.stderr / found.n),
+        "below": below.value / found.n,
+        "below_stderr": finite(below.stderr / found.n),
+        "flat": edge,
         "lowest": low,
         "highest": high,
         "status": found.status,

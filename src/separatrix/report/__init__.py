@@ -1,7 +1,8 @@
 """Reports: a diagnosis as an HTML page, as Markdown, in the terminal, as figures, and beside another.
 
-Importing this room teaches :meth:`separatrix.probes.record.Diagnosis.save` the suffixes ``.html``, ``.md`` and
-``.txt``, and how to show itself in a notebook and to ``rich``. The shapes of the sections it draws are listed in :mod:`separatrix.report.page`.
+Importing this room teaches diagnoses and spectra to save themselves as pages and pictures, and diagnoses to show
+themselves in a notebook and to ``rich``. The shapes of the sections it draws are listed in
+:mod:`separatrix.report.page`.
 
 Example:
     >>> from separatrix.probes.record import Diagnosis
@@ -10,17 +11,29 @@ Example:
     ✓ ok  Every mode decays.
 """
 
-from separatrix.probes import diagnose
+from functools import partial
+
+from separatrix.probes import diagnose, spectrum
 from separatrix.probes.record import VIEWS, WRITERS, Diagnosis
+from separatrix.probes.spectrum import WRITERS as SPECTRUM_WRITERS
 from separatrix.report import figures
 from separatrix.report.compare import Comparison, compare_diagnoses
 from separatrix.report.html import to_html
 from separatrix.report.markdown import to_markdown
 from separatrix.report.notebook import to_cell
+from separatrix.report.spectrum_page import spectrum_picture, spectrum_to_html, spectrum_to_markdown
 from separatrix.report.terminal import renderable, show, to_text
 
 WRITERS.update({".html": to_html, ".md": to_markdown, ".txt": to_text})
 VIEWS.update({"rich": renderable, "html": to_cell})
+SPECTRUM_WRITERS.update(
+    {
+        ".html": spectrum_to_html,
+        ".md": spectrum_to_markdown,
+        ".png": partial(spectrum_picture, kind="png"),
+        ".svg": partial(spectrum_picture, kind="svg"),
+    }
+)
 
 __all__ = [
     "Comparison",
@@ -30,6 +43,7 @@ __all__ = [
     "figures",
     "renderable",
     "show",
+    "spectrum",
     "to_cell",
     "to_html",
     "to_markdown",

@@ -1,0 +1,77 @@
+"""``separatrix spectrum``: its options. What it does is imported when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from separatrix.cli import options as opt
+from separatrix.cli.talk import Talk
+
+_HOW, _OUT = "How it is measured", "What is printed and written"
+
+
+def spectrum(
+    target: opt.Target = None,
+    *,
+    end: Annotated[
+        list[opt.End] | None,
+        typer.Option(
+            "--target",
+            help="Which end of the spectrum. Repeatable: all ends share one search.",
+            show_default="largest, rightmost, rotation",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    pseudospectrum: Annotated[
+        bool,
+        typer.Option("--pseudospectrum", help="Where small perturbations move eigenvalues.", rich_help_panel=_HOW),
+    ] = False,
+    density: Annotated[
+        bool,
+        typer.Option("--density", help="Of the eigenvalues of the symmetric part, all of them.", rich_help_panel=_HOW),
+    ] = False,
+    max_products: opt.MaxProducts = 300,
+    data: opt.Data = None,
+    train: opt.Train = None,
+    method: opt.Method = None,
+    optimizer: opt.Optimizer = None,
+    checkpoint: opt.Checkpoint = None,
+    device: opt.Device = None,
+    dtype: opt.Precision = None,
+    batches: opt.Batches = None,
+    k: opt.Count = 6,
+    seed: opt.Seed = 0,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write .html, .png, .svg, .md or .json. Repeatable.",
+            rich_help_panel=_OUT,
+        ),
+    ] = None,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> Callable[[Talk], int]:
+    """Find leading eigenvalues with their residuals, and the verdict with its certificate."""
+    from separatrix.cli.eigenvalues import spectrum_of_target
+
+    named = None if dtype is None else dtype.value
+    request = opt.Request(target, data, train, method, tuple(optimizer or ()), checkpoint, batches, seed, device, named)
+    return partial(
+        spectrum_of_target,
+        request,
+        ends=[e.value for e in end or []],
+        k=k,
+        max_products=max_products,
+        pseudospectrum=pseudospectrum,
+        density=density,
+        outputs=output or [],
+    )
