@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics import Roles, Run
+from separatrix.dynamics.streams import reseed
 from separatrix.errors import ComputationError, InputError
 from separatrix.probes import Race, Remedy, race
-from separatrix.probes.race_branch import can_fork, reseed
+from separatrix.probes.race_branch import can_fork
 
 WORKERS = 1 if can_fork() else 0
 

@@ -1,8 +1,9 @@
-"""The global random streams: taken down and put back."""
+"""The global random streams: taken down, put back, and seeded anew together with the generators of a state."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,3 +40,31 @@ class Streams:
             torch.cuda.set_rng_state_all(list(self.torch_cuda))
         np.random.set_state(self.numpy)  # noqa: NPY002
         random.setstate(self.python)
+
+
+def reseed(state: Any, seed: int) -> None:
+    """Seed the global streams and the generators of a state anew; with 0 all stays as it is."""
+    if seed == 0:
+        return
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 - the user's global stream
+    random.seed(seed)
+    for i, generator in enumerate(_generators(state)):
+        own = 1_000_003 * seed + i
+        if isinstance(generator, torch.Generator):
+            generator.manual_seed(own)
+        elif isinstance(generator, np.random.Generator):
+            kind = type(generator.bit_generator)
+            generator.bit_generator.state = kind(own).state
+        else:
+            generator.seed(own)
+
+
+def _generators(state: Any) -> list[Any]:
+    if isinstance(state, (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)):
+        return [state]
+    if isinstance(state, Mapping):
+        return [g for value in state.values() for g in _generators(value)]
+    if isinstance(state, (list, tuple)):
+        return [g for value in state for g in _generators(value)]
+    return []

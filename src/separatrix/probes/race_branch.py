@@ -6,17 +6,16 @@ import math
 import multiprocessing
 import multiprocessing.connection
 import os
-import random
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from separatrix.dynamics import Run, Snapshot
+from separatrix.dynamics.streams import reseed
 from separatrix.errors import ComputationError
 from separatrix.probes.race_files import RaceFolder
 
@@ -130,34 +129,6 @@ def run_branch(run: Run, start: Snapshot, course: Course, files: RaceFolder, bra
         stands = None
     piece["seconds"] = time.perf_counter() - begun
     files.finish(branch, piece, stands)
-
-
-def reseed(state: Any, seed: int) -> None:
-    """Seed the global streams and the generators of a state anew; with 0 all stays as it is."""
-    if seed == 0:
-        return
-    torch.manual_seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - the user's global stream
-    random.seed(seed)
-    for i, generator in enumerate(_generators(state)):
-        own = 1_000_003 * seed + i
-        if isinstance(generator, torch.Generator):
-            generator.manual_seed(own)
-        elif isinstance(generator, np.random.Generator):
-            kind = type(generator.bit_generator)
-            generator.bit_generator.state = kind(own).state
-        else:
-            generator.seed(own)
-
-
-def _generators(state: Any) -> list[Any]:
-    if isinstance(state, (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)):
-        return [state]
-    if isinstance(state, Mapping):
-        return [g for value in state.values() for g in _generators(value)]
-    if isinstance(state, (list, tuple)):
-        return [g for value in state for g in _generators(value)]
-    return []
 
 
 def _in_child(run: Run, start: Snapshot, course: Course, files: RaceFolder, branch: Branch) -> None:
