@@ -17,6 +17,7 @@ _HOMES = {
     "Loss": "separatrix.fields",
     "Method": "separatrix.dynamics",
     "Problem": "separatrix.dynamics",
+    "Remedy": "separatrix.probes",
     "Roles": "separatrix.dynamics",
     "Run": "separatrix.dynamics",
     "best_response": "separatrix.probes",
@@ -24,8 +25,9 @@ _HOMES = {
     "critic": "separatrix.probes",
     "critical_step": "separatrix.probes",
     "diagnose": "separatrix.report",
+    "race": "separatrix.probes",
     "simulate": "separatrix.dynamics",
-    "spectrum": "separatrix.probes",
+    "spectrum": "separatrix.report",
     "train": "separatrix.dynamics",
     "twins": "separatrix.probes",
     "update_shares": "separatrix.probes",
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from separatrix import atlas, dynamics, fields, linalg, probes, report, topology, zoo
     from separatrix.dynamics import Method, Problem, Roles, Run, optim, simulate, train
     from separatrix.fields import Field, FunctionField, Game, Loss
-    from separatrix.probes import best_response, critic, critical_step, spectrum, twins, update_shares
-    from separatrix.report import Diagnosis, compare_diagnoses, diagnose
+    from separatrix.probes import Remedy, best_response, critic, critical_step, race, twins, update_shares
+    from separatrix.report import Diagnosis, compare_diagnoses, diagnose, spectrum
 
 __all__ = [
     "Diagnosis",
@@ -47,6 +49,7 @@ __all__ = [
     "Loss",
     "Method",
     "Problem",
+    "Remedy",
     "Roles",
     "Run",
     "atlas",
@@ -60,6 +63,7 @@ __all__ = [
     "linalg",
     "optim",
     "probes",
+    "race",
     "report",
     "simulate",
     "spectrum",
