@@ -47,6 +47,16 @@ def test_a_stopped_and_resumed_run_is_bitwise_the_same() -> None:
     assert load("drop_in_optimiser").main(steps=12)
 
 
+def test_a_preference_run_displaces_its_chosen_answers_and_a_likelihood_term_mends_it() -> None:
+    found = load("preference_run").main()
+    assert found["plain"].displaced == "yes"
+    assert found["plain"].falls_from > 0
+    assert "likelihood term" in found["plain"].remedy
+    assert found["mended"].displaced == "no"
+    assert found["mended"].falls_from is None
+    assert found["mended"].margin_change.sign > 0
+
+
 def test_every_example_is_tested() -> None:
     here = Path(__file__).read_text(encoding="utf-8")
     assert [p.stem for p in EXAMPLES.glob("*.py") if f'load("{p.stem}")' not in here] == []

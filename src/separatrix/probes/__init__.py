@@ -18,6 +18,8 @@ from separatrix.probes.horizon import Horizon, horizon
 from separatrix.probes.interplay import Interplay, interplay
 from separatrix.probes.leading import Leading, leading
 from separatrix.probes.parting import Influence, Reading, Twins
+from separatrix.probes.preference_gradients import PreferenceGradients, preference_gradients
+from separatrix.probes.preference_log import PreferenceLog, PreferenceRun, preference_run
 from separatrix.probes.race import Lane, Race, Remedy, race
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.probes.reduced import Reduced, reduce
@@ -45,6 +47,9 @@ __all__ = [
     "LayerUnits",
     "Leading",
     "Outlook",
+    "PreferenceGradients",
+    "PreferenceLog",
+    "PreferenceRun",
     "Race",
     "Reading",
     "Reduced",
@@ -68,6 +73,8 @@ __all__ = [
     "leading",
     "outlook",
     "outlooks",
+    "preference_gradients",
+    "preference_run",
     "race",
     "reduce",
     "settle",

@@ -21,6 +21,7 @@ from separatrix.report.compare import Comparison, compare_diagnoses
 from separatrix.report.html import to_html
 from separatrix.report.markdown import to_markdown
 from separatrix.report.notebook import to_cell
+from separatrix.report.preference_figures import preference_course, preference_portrait, preference_portraits
 from separatrix.report.spectrum_page import spectrum_picture, spectrum_to_html, spectrum_to_markdown
 from separatrix.report.terminal import renderable, show, to_text
 
@@ -41,6 +42,9 @@ __all__ = [
     "compare_diagnoses",
     "diagnose",
     "figures",
+    "preference_course",
+    "preference_portrait",
+    "preference_portraits",
     "renderable",
     "show",
     "spectrum",
