@@ -62,13 +62,8 @@ class Differences:
     """
 
     def __init__(self, jacobian: Jacobian) -> None:
-        field = jacobian.field
-        self.twin: Field = field
-        if field.dtype != torch.float64:
-            if not isinstance(field, GameField):
-                raise TypeError(f"a {type(field).__name__} has no float64 twin")
-            self.twin = field.with_dtype(torch.float64)
-        self.space = field.space
+        self.twin = in_float64(jacobian.field)
+        self.space = jacobian.field.space
         self.x = jacobian.x.double()
         route = "retained" if jacobian.route == "dense" else jacobian.route
         self.jacobian = Jacobian(self.twin, self.x, route=route, checks=False)
@@ -108,6 +103,19 @@ class Differences:
 
     def _pieces(self, player: str, part: Tensor) -> list[Tensor]:
         return list(torch.split(part, [self.space.entries[i].numel for i in self.space.owned(player)]))
+
+
+def in_float64(field: Field) -> Field:
+    """The same field computed in float64, under the same transforms."""
+    if field.dtype == torch.float64:
+        return field
+    if isinstance(field, GameField):
+        return field.with_dtype(torch.float64)
+    inner, transform = getattr(field, "inner", None), getattr(field, "transform", None)
+    if inner is None or transform is None:
+        raise TypeError(f"a {type(field).__name__} has no float64 twin")
+    twin: Field = transform(in_float64(inner))
+    return twin
 
 
 def differences(jacobian: Jacobian) -> Differences | str:

@@ -15,6 +15,7 @@ from separatrix.fields.field import Field, Rows
 from separatrix.fields.flops import counted
 from separatrix.fields.game import Game
 from separatrix.fields.loss_terms import read_losses
+from separatrix.fields.normalisation import WrittenOut, third_derivatives, third_derivatives_wanted
 from separatrix.fields.surroundings import default_dtype, differentiable_kernels, frozen_randomness
 from separatrix.fields.trespass import Watch, forbid_self_changing, inspect_graph
 from separatrix.fields.unsupported import translated
@@ -30,6 +31,8 @@ class GameField(Field):
     Attributes:
         game, batches, weights, seed: what it was made of.
         custom_functions: names of the autograd functions of the user's own that were seen in the losses.
+        differentiates: whether the losses that were seen take gradients themselves, for a penalty say.
+        zero_sum: whether the losses that were seen last are one scalar for two players.
         sampled: by player whose losses were seen, the samplers that drew from a distribution that the players move.
     """
 
@@ -52,6 +55,8 @@ class GameField(Field):
         self._shares: dict[tuple[str, ...], float] = {}
         self.custom_functions: set[str] = set()
         self.sampled: dict[str, set[str]] = {}
+        self.differentiates = self._normalises = False
+        self.zero_sum = False
         self._inspected: set[str] = set()
         self._has_rnn = any(isinstance(m, nn.RNNBase) for m in game.arena.modules())
 
@@ -111,6 +116,8 @@ class GameField(Field):
             stack.enter_context(frozen_randomness(self.seed))
             stack.enter_context(differentiable_kernels(rnns=self._has_rnn))
             stack.enter_context(default_dtype(self.dtype))
+            if third_derivatives_wanted() and (self._normalises or not self._inspected):
+                stack.enter_context(WrittenOut())
             return self.game.arena.call(self._tensors(leaves), run)
 
     def losses(self, x: Tensor | None = None) -> dict[str, dict[str, float]]:
@@ -166,8 +173,14 @@ class GameField(Field):
                     rows[player, i] = -(torch.zeros_like(leaves[i]) if grad is None else grad)
             return rows
 
+        def evaluate() -> Rows:
+            with third_derivatives(create_graph and self.differentiates):
+                return self.inside(leaves, run)
+
         with forbid_self_changing(self.game, leaves) if unseen else nullcontext():
-            rows = self.inside(leaves, run)
+            rows = evaluate()
+            if unseen and create_graph and self.differentiates and self._normalises:
+                rows = evaluate()  # what it was evaluated for is known only now
         self._inspected.update(wanted)
         return rows if create_graph else {key: row.detach() for key, row in rows.items()}
 
@@ -197,6 +210,8 @@ class GameField(Field):
         watch = Watch(self.game, leaves)
         with watch:
             losses = self._losses(batch, wanted)
+        self.differentiates |= watch.differentiates
+        self._normalises |= watch.normalises
         if watch.sampled:
             self.sampled.update({player: self.sampled.get(player, set()) | watch.sampled for player in wanted})
         return losses
@@ -210,6 +225,7 @@ class GameField(Field):
                     found: Any = {p: self.game.losses[p](models, batch) for p in wanted}
                 else:
                     found = self.game.losses(models, batch)
+                self.zero_sum = isinstance(found, Tensor) and len(self.players) == 2
         except (SeparatrixError, torch.OutOfMemoryError):
             raise
         except Exception as error:

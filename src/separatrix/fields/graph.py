@@ -9,6 +9,8 @@ from torch import Tensor
 
 from separatrix.errors import UnsupportedOperatorError
 from separatrix.fields.field import Field
+from separatrix.fields.normalisation import third_derivatives
+from separatrix.fields.support import takes_third_derivatives
 from separatrix.fields.unsupported import translated
 
 
@@ -77,10 +79,14 @@ class Graph:
                 )
             )
 
+        def run() -> list[list[Tensor]]:
+            return [one(*call) for call in calls]
+
         name = self.field.name
         try:
-            with translated(name):
-                return self.field.inside(self.leaves, lambda: [one(*call) for call in calls])
+            # Recomputed activations must be what they were.
+            with translated(name), third_derivatives(takes_third_derivatives(self.field)):
+                return self.field.inside(self.leaves, run)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:

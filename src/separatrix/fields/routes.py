@@ -11,6 +11,8 @@ from torch import Tensor
 from separatrix.errors import InputError, StaleOperatorError
 from separatrix.fields.field import Field, Rows
 from separatrix.fields.graph import Graph
+from separatrix.fields.normalisation import third_derivatives
+from separatrix.fields.support import takes_third_derivatives
 
 # Beyond this the matrix alone is 0.8 GB in float64, and forming it costs 2 gradients a row.
 MOST_DENSE = 10_000
@@ -55,7 +57,8 @@ class Retained(Route):
 
     def __init__(self, field: Field, leaves: Sequence[Tensor]) -> None:
         super().__init__(field, leaves)
-        self.rows = field.trace(self.leaves, create_graph=True)
+        with third_derivatives(takes_third_derivatives(field)):
+            self.rows = field.trace(self.leaves, create_graph=True)
         self.graph = Graph(field, self.leaves, list(self.rows.values()))
         field.gradients += field.share()
 
@@ -79,7 +82,10 @@ class Stream(Route):
 
     def __init__(self, field: Field, leaves: Sequence[Tensor]) -> None:
         super().__init__(field, leaves)
-        self.rows = field.trace(self.leaves)
+        self.rows = {}
+        for number in range(field.parts):  # with a graph, as the passes build it: to the last bit the same
+            for key, row in self._trace(number, field.players).items():
+                self.rows[key] = self.rows[key] + row.detach() if key in self.rows else row.detach()
         field.gradients += field.share()
 
     def pull(self, block: Sequence[Mapping[tuple[str, int], Tensor]]) -> Tensor:
@@ -115,8 +121,7 @@ class Stream(Route):
         found = {key: torch.zeros_like(row) for key, row in self.rows.items() if key[0] in players}
 
         def one(number: int) -> None:
-            with torch.inference_mode(False):
-                rows = self.field.trace_part(number, self.leaves, players=players, create_graph=True)
+            rows = self._trace(number, players)
             for key, row in rows.items():
                 found[key] += row.detach()
             use(Graph(self.field, self.leaves, list(rows.values())), list(rows))
@@ -125,6 +130,10 @@ class Stream(Route):
             one(number)
         self.passes += 1
         self._check_same_field(found)
+
+    def _trace(self, number: int, players: Sequence[str]) -> Rows:
+        with torch.inference_mode(False), third_derivatives(takes_third_derivatives(self.field)):
+            return self.field.trace_part(number, self.leaves, players=players, create_graph=True)
 
     def _check_same_field(self, found: Rows) -> None:
         """The rebuilt directions against those of the build: free, and it sees buffers, modes and frozen parameters."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from torch import nn
 from torch.nn.utils.spectral_norm import SpectralNorm as OldSpectralNorm
@@ -11,10 +10,20 @@ from torch.nn.utils.weight_norm import WeightNorm as OldWeightNorm
 
 from separatrix.errors import UnsupportedOperatorError
 from separatrix.fields.exact_norms import TORCH_SPECTRAL_NORM, TORCH_WEIGHT_NORM
+from separatrix.fields.field import Field
 from separatrix.fields.game_field import GameField
 
-if TYPE_CHECKING:
-    from separatrix.fields.field import Field
+
+def underneath(field: Field) -> Field:
+    """The field under all transforms; itself where there is none."""
+    inner = getattr(field, "inner", None)
+    return field if inner is None else underneath(inner)
+
+
+def takes_third_derivatives(field: Field) -> bool:
+    """Whether the Jacobian of a field needs third derivatives of its losses."""
+    own = underneath(field)
+    return own is not field or (isinstance(own, GameField) and own.differentiates)
 
 
 def refuse_known_wrong(field: Field) -> None:
@@ -25,6 +34,7 @@ def refuse_known_wrong(field: Field) -> None:
     Raises:
         UnsupportedOperatorError: names player, module and remedy.
     """
+    field = underneath(field)
     if not isinstance(field, GameField):
         return
     for player, module in zip(field.players, field.game.arena.members, strict=True):
@@ -56,6 +66,7 @@ def padding_rows(field: Field) -> dict[int, list[int]]:
 
     Their gradient is zero by decree, though the loss depends on them: no direction of motion ever leaves them.
     """
+    field = underneath(field)
     if not isinstance(field, GameField):
         return {}
     number = {id(p): i for i, p in enumerate(field.game.parameters)}
@@ -69,6 +80,7 @@ def padding_rows(field: Field) -> dict[int, list[int]]:
 
 def custom_functions(field: Field) -> str:
     """The user's own autograd functions in the losses, as a sentence; empty where there are none."""
+    field = underneath(field)
     if not isinstance(field, GameField) or not field.custom_functions:
         return ""
     return f" Custom functions in the losses: {', '.join(sorted(field.custom_functions))}."
@@ -76,6 +88,7 @@ def custom_functions(field: Field) -> str:
 
 def suspects(field: Field, player: str) -> str:
     """Modules of a player that are known for wrong second derivatives, in words; empty where there are none."""
+    field = underneath(field)
     if not isinstance(field, GameField):
         return ""
     module = dict(zip(field.players, field.game.arena.members, strict=True))[player]

@@ -15,6 +15,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
 from separatrix.errors import InputError
+from separatrix.fields.normalisation import FORMULAS
 
 if TYPE_CHECKING:
     from separatrix.fields.game import Game
@@ -37,12 +38,15 @@ class Watch(TorchFunctionMode):
 
     Attributes:
         sampled: names of samplers whose probabilities depend on the leaves.
+        differentiates: whether a gradient was taken inside, for a penalty say.
+        normalises: whether there was a fused normalisation.
     """
 
     def __init__(self, game: Game, leaves: Sequence[Tensor]) -> None:
         super().__init__()
         self.memory = game.memory
         self.sampled: set[str] = set()
+        self.differentiates = self.normalises = False
         # By identity; the tensors are kept so that no identity is used twice.
         self._moved_by_players = {id(leaf): leaf for leaf in leaves}
 
@@ -50,6 +54,8 @@ class Watch(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         inputs, called = list(_tensors((args, kwargs or {}))), getattr(func, "__name__", "")
+        self.differentiates |= func is torch.autograd.grad  # torch.func comes here too
+        self.normalises |= func in FORMULAS
         if called != "__get__":  # .shape, .grad, .data: nothing is computed yet
             for tensor in inputs:
                 name = self.memory.owner(tensor)

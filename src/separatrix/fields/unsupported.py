@@ -17,11 +17,17 @@ NO_SECOND_DERIVATIVE = (
     "double backwards",
     "not differentiable twice",
     "use_reentrant",
+    "torch.utils.checkpoint: A different number of tensors",
 )
 
 # What appears in torch's message, the name people know, and the way round.
 REMEDIES = (
     ("use_reentrant", "reentrant checkpointing", "pass use_reentrant=False to torch.utils.checkpoint.checkpoint"),
+    (
+        "torch.utils.checkpoint: A different number of tensors",
+        "checkpointing that does not recompute what it computed (a normalisation whose third derivative is needed, here)",
+        "switch checkpointing off for measuring",
+    ),
     ("embedding_bag", "EmbeddingBag", "use torch.nn.Embedding followed by a sum or mean over the bag"),
     ("ctc_loss", "the CTC loss", "no replacement is known"),
     ("cdist", "torch.cdist", "write ((a[:, None] - b[None]) ** 2).sum(-1).sqrt()"),
