@@ -22,6 +22,7 @@ from separatrix.fields.normal_form import NormalForm, hedge, projected_gradient,
 from separatrix.fields.normalised_direction import NormalisedDirection, SanOutputs, san_outputs, san_players, to_san
 from separatrix.fields.outputs import OutputJacobian
 from separatrix.fields.preferences import PREFERENCE_LOSSES, PreferenceLoss, Pull, preference_field, pull
+from separatrix.fields.pure import pure
 from separatrix.fields.space import Space
 from separatrix.fields.support import freeze_spectral_norm
 
@@ -62,6 +63,7 @@ __all__ = [
     "preference_field",
     "projected_gradient",
     "pull",
+    "pure",
     "r1",
     "r2",
     "replicator",
