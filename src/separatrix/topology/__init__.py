@@ -37,6 +37,7 @@ from separatrix.topology.relu_level import LevelSet, relu_level_set
 from separatrix.topology.relu_plot import plot_relu_complex, plot_relu_level_set
 from separatrix.topology.relu_regions import Regions, bounded_cells, relu_regions
 from separatrix.topology.relu_star import VertexStar, vertex_star
+from separatrix.topology.roadmap import Roadmap, roadmap
 from separatrix.topology.simplicial import SimplicialComplex
 from separatrix.topology.taut import TautPath, pull_taut
 from separatrix.topology.wasserstein import WassersteinDistances, bures_distances, wasserstein_distances
@@ -84,11 +85,13 @@ __all__ = [  # noqa: RUF022 (grouped by kind)
     # motion planning
     "Passage",
     "Plan",
+    "Roadmap",
     "Route",
     "TautPath",
     "World",
     "plan_routes",
     "pull_taut",
+    "roadmap",
     # families of measures
     "Displacements",
     "Embedding",
