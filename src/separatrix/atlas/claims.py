@@ -152,7 +152,7 @@ def _summed_up(numbers: list[float], over: str, error: float, *, worst: Any) -> 
         return (mean, mean, mean) if n > 1 else (mean, -math.inf, math.inf)
     from scipy.stats import t
 
-    deviation = math.sqrt(sum((v - mean) ** 2 for v in numbers) / (n - 1))
+    deviation = math.hypot(*(v - mean for v in numbers)) / math.sqrt(n - 1)
     half = float(t.ppf(0.975, n - 1)) * deviation / math.sqrt(n)
     return mean, mean - half, mean + half
 

@@ -1,0 +1,1 @@
+"""Optimizers: what a step rule does on problems with known answers."""
