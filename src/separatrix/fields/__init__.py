@@ -21,6 +21,7 @@ from separatrix.fields.lecam import LeCam
 from separatrix.fields.normal_form import NormalForm, hedge, projected_gradient, replicator, softmax_gradient
 from separatrix.fields.normalised_direction import NormalisedDirection, SanOutputs, san_outputs, san_players, to_san
 from separatrix.fields.outputs import OutputJacobian
+from separatrix.fields.polynomial_games import PolynomialGame, common_interest, random_polynomial_game
 from separatrix.fields.preferences import PREFERENCE_LOSSES, PreferenceLoss, Pull, preference_field, pull
 from separatrix.fields.pure import pure
 from separatrix.fields.space import Space
@@ -44,12 +45,14 @@ __all__ = [
     "NormalForm",
     "NormalisedDirection",
     "OutputJacobian",
+    "PolynomialGame",
     "PreferenceLoss",
     "Pull",
     "SanOutputs",
     "Space",
     "SpectralNorm",
     "WeightNorm",
+    "common_interest",
     "empirical_fisher",
     "finite_scale",
     "fisher",
@@ -66,6 +69,7 @@ __all__ = [
     "pure",
     "r1",
     "r2",
+    "random_polynomial_game",
     "replicator",
     "san_outputs",
     "san_players",

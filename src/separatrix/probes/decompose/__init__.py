@@ -1,6 +1,7 @@
 """Is it a gradient? What part of a field descends, what part turns, and what part the players do not care about.
 
-- A finite game: :func:`decompose_game`. A flow on a graph or complex: :func:`decompose_flow`, :func:`rank_by_hodge`.
+- A differentiable game: :func:`decompose_polynomial_game`, :func:`decompose_differential_game`. A finite game:
+  :func:`decompose_game`. A flow on a graph or complex: :func:`decompose_flow`, :func:`rank_by_hodge`.
 - On a torus :func:`decompose_torus`, on a box :func:`decompose_box`, on samples :func:`decompose_samples`.
 - At a point: :func:`local_split`, :func:`rotation_planes`, :func:`local_equilibrium`; along a segment :func:`path_angle`.
 - Along paths: :func:`line_integral`, :func:`circulation`, :func:`conservativity`, :func:`reconstruct_potential`.
@@ -12,6 +13,7 @@ from separatrix.probes.decompose.along_paths import Jump, LineIntegral, Potentia
 from separatrix.probes.decompose.balance import Balance, balance
 from separatrix.probes.decompose.box import decompose_box
 from separatrix.probes.decompose.conservativity import Conservativity, conservativity
+from separatrix.probes.decompose.differential_games import DifferentialDecomposition, decompose_polynomial_game
 from separatrix.probes.decompose.equilibria import Curvature, LocalEquilibrium, local_equilibrium
 from separatrix.probes.decompose.features import Features, polynomial_features, radial_features, random_features
 from separatrix.probes.decompose.finite_games import GameDecomposition, decompose_game, interactions
@@ -21,6 +23,7 @@ from separatrix.probes.decompose.local import LocalSplit, Potentialness, local_s
 from separatrix.probes.decompose.loops import Circulation, circulation
 from separatrix.probes.decompose.path_angle import PathAngle, path_angle
 from separatrix.probes.decompose.planes import RotationPlane, rotation_planes
+from separatrix.probes.decompose.polynomial_fit import GameFit, decompose_differential_game
 from separatrix.probes.decompose.samples import SampleDecomposition, Share, decompose_samples
 from separatrix.probes.decompose.torus import decompose_torus
 
@@ -29,9 +32,11 @@ __all__ = [
     "Circulation",
     "Conservativity",
     "Curvature",
+    "DifferentialDecomposition",
     "Features",
     "FlowDecomposition",
     "GameDecomposition",
+    "GameFit",
     "GridDecomposition",
     "Jump",
     "LineIntegral",
@@ -48,8 +53,10 @@ __all__ = [
     "conservativity",
     "decompose_box",
     "decompose_cochain",
+    "decompose_differential_game",
     "decompose_flow",
     "decompose_game",
+    "decompose_polynomial_game",
     "decompose_samples",
     "decompose_torus",
     "interactions",

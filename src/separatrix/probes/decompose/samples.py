@@ -206,6 +206,11 @@ def _solve(parts: tuple[Tensor, Tensor, Tensor], target: Tensor, cutoff: float) 
     return Vh[kept].T @ ((U[:, kept].T @ target) / s[kept])
 
 
+def share_explained(values: Tensor, left: Tensor) -> Share:
+    """``1 - |left|^2 / |values|^2`` over samples ``(m, n)``, with its standard error."""
+    return _share(values, values, left)
+
+
 def _share(values: Tensor, before: Tensor, after: Tensor) -> Share:
     """By how much of ``|values|^2`` the squared rest falls, with its standard error over the samples."""
     whole = values.square().sum(1)
