@@ -87,18 +87,18 @@ def test_the_verdict_of_a_spectrum_is_its_certificates():
     assert "symmetric part ends below" in found.sentence
     plain = sx.spectrum(field, certificate=False)
     assert plain.certificate is None
-    assert plain.verdict == "stable"
+    assert plain.verdict == "undecided"
     assert plain.products < 2 * found.products
 
 
-def test_where_no_certificate_can_be_had_the_residuals_decide_and_it_is_said(monkeypatch):
+def test_where_no_certificate_can_be_had_nothing_is_decided_and_it_is_said(monkeypatch):
     def refuse(*_, **__):
         raise ComputationError("no product from this side")
 
     monkeypatch.setattr(sys.modules["separatrix.probes.spectrum"], "certify", refuse)
     found = sx.spectrum(linear(random_matrix(4, 1) - 2 * torch.eye(4, dtype=torch.float64)))
     assert found.certificate is None
-    assert found.verdict == "stable"
+    assert found.verdict == "undecided"
     assert any("no product from this side" in finding for finding in found.findings)
 
 

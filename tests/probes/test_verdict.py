@@ -1,4 +1,6 @@
-"""Verdicts about an operator: a constructed spectrum on each side of every threshold and on it."""
+"""Verdicts about an operator, which are its certificate's, and the leading modes that they rest on."""
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,58 +9,31 @@ from linear_games import linear, modes_of, random_matrix, setting_of
 import separatrix as sx
 from separatrix.dynamics import SGD, Alternating
 from separatrix.errors import InputError
-from separatrix.linalg import Dense
-from separatrix.probes import Leading, leading, reduce, signature
-from separatrix.probes.verdict import MARGIN, verdict, verdict_section
+from separatrix.linalg import Dense, Formed
+from separatrix.probes import certify, leading, reduce, signature
+from separatrix.probes.verdict import verdict, verdict_section
 
 
-def modes(
-    *values: complex, residual: float = 1e-6, converged: tuple[bool, ...] | None = None, complete: bool = True
-) -> Leading:
-    k = len(values)
-    flags = torch.tensor(converged or (True,) * k)
-    return Leading(
-        torch.tensor(values, dtype=torch.complex128),
-        torch.full((k,), residual, dtype=torch.float64),
-        flags,
-        torch.zeros(k, k, dtype=torch.complex128),
-        ("largest",) * k,
-        complete,
-        17,
-        0.0,
-    )
+def judged(matrix: torch.Tensor) -> tuple[str, str]:
+    operator = Formed(Dense(matrix.double()))
+    found = leading(operator, k=2)
+    return verdict(found, certify(operator, found))
 
 
-@pytest.mark.parametrize(
-    ("real", "name"),
-    [
-        (1.001 * MARGIN * 1e-6, "unstable"),
-        (MARGIN * 1e-6, "marginal"),
-        (0.0, "marginal"),
-        (-MARGIN * 1e-6, "marginal"),
-        (-1.001 * MARGIN * 1e-6, "stable"),
-    ],
-)
-def test_the_error_bar_decides_on_both_sides_of_zero(real: float, name: str) -> None:
-    assert verdict(modes(complex(real, 1.0), -2.0))[0] == name
+@pytest.mark.parametrize(("real", "name"), [(1e-6, "unstable"), (0.0, "marginal"), (-1e-6, "stable")])
+def test_the_verdict_is_the_certificate_s_on_both_sides_of_zero(real: float, name: str) -> None:
+    turning = torch.tensor([[real, -1.0, 5.0], [1.0, real, 0.0], [0.0, 0.0, -2.0]])
+    assert judged(turning)[0] == name
+    assert judged(turning - 4 * torch.eye(3))[0] == "contracting"
 
 
-def test_rounding_of_the_largest_eigenvalue_is_an_error_too() -> None:
-    assert verdict(modes(0.9e-9, -1.0, residual=0.0))[0] == "marginal"
-    assert verdict(modes(1.1e-9, -1.0, residual=0.0))[0] == "unstable"
-
-
-def test_only_a_whole_spectrum_is_called_stable() -> None:
-    name, sentence = verdict(modes(-0.1, -1.0, complete=False))
-    assert name == "no unstable mode found"
-    assert "in 17 products" in sentence
-
-
-def test_what_did_not_converge_decides_nothing_but_leaves_it_undecided_right_of_zero() -> None:
-    assert verdict(modes(0.5, -0.1, converged=(False, True), complete=False))[0] == "undecided"
-    assert verdict(modes(-0.05, -0.1, converged=(False, True), complete=False))[0] == "no unstable mode found"
-    assert verdict(modes(0.5, 0.1, converged=(False, True), complete=False))[0] == "unstable"
-    assert verdict(modes(0.5, converged=(False,)))[0] == "undecided"
+def test_without_a_certificate_nothing_is_decided_but_what_was_seen_is_told() -> None:
+    found = leading(Dense(torch.diag(torch.tensor([0.5, -1.0], dtype=torch.float64))), k=1)
+    name, sentence = verdict(found, None)
+    assert name == "undecided"
+    assert "the rightmost converged eigenvalue is 0.500" in sentence
+    none = replace(found, converged=torch.zeros(len(found), dtype=torch.bool))
+    assert "no eigenvalue converged" in verdict(none, None)[1]
 
 
 def test_the_section_has_multipliers_in_the_plane_and_none_in_the_disc() -> None:

@@ -12,8 +12,11 @@ from separatrix.dynamics.convert import bases_of
 from separatrix.dynamics.schemes import Scheme, States
 from separatrix.errors import InputError
 from separatrix.fields import Field, GameField
+from separatrix.linalg import Formed, LinearOperator
+from separatrix.linalg.eigen import DENSE_UP_TO
 from separatrix.probes import findings as judge
 from separatrix.probes.best_response import BestResponse, best_response
+from separatrix.probes.certificate import certify
 from separatrix.probes.description import conclude, describe
 from separatrix.probes.eigenplane import eigenplane
 from separatrix.probes.forecast import Forecast, forecast, forecast_section
@@ -29,6 +32,9 @@ from separatrix.probes.sharpness import sharpness, sharpness_section
 from separatrix.probes.signature import Signature, signature, signature_section, signature_sentence
 from separatrix.probes.stability import Outlook, outlooks, stability_section
 from separatrix.probes.verdict import verdict_section
+
+# Jacobian products, of both kinds together, for the certificate of the operator's verdict.
+CERTIFYING = 120
 
 
 def diagnose(
@@ -136,9 +142,17 @@ def _measure_spectrum(
     book: Notebook, setting: Setting, *, k: int, max_products: int, remaining: int, path: Tensor | None, seed: int
 ) -> None:
     """Everything that the Jacobian gives."""
-    modes = book.take("spectrum", lambda: leading(setting.operator, k=k, max_products=max_products, seed=seed))
-    if modes is None:
+
+    def spectrum() -> tuple[LinearOperator, Leading]:
+        # Below some size the matrix is formed, once for all questions about it.
+        operator = Formed(setting.operator) if setting.field.space.n <= DENSE_UP_TO else setting.operator
+        return operator, leading(operator, k=k, max_products=max_products, seed=seed)
+
+    found = book.take("spectrum", spectrum)
+    if found is None:
         return
+    operator, modes = found
+    certificate = book.take("certificate", lambda: certify(operator, modes, max_products=CERTIFYING, seed=seed))
     space = setting.field.space
     measured, small, tried = None, None, None
     table: list[Outlook] = []
@@ -149,7 +163,7 @@ def _measure_spectrum(
             table = outlooks(small, frozen, scheme, setting.seen, setting.method.gradients(setting.field))
             book.sections["stability"] = stability_section(table, small)
         measured = book.take("signature", lambda: signature(setting, modes, small, seed=seed))
-    book.sections["spectrum"] = verdict_section(modes, setting, measured)
+    book.sections["spectrum"] = verdict_section(modes, setting, measured, certificate)
     if setting.method is not None:
         trust = book.take("horizon", lambda: horizon(setting))
         if trust is not None:

@@ -42,7 +42,7 @@ class Spectrum:
         sentence: the verdict in words.
         findings: what the Jacobian's self-tests noticed, and why something is missing.
         certificate: the numbers that the verdict rests on; ``None`` where it was not asked for or cannot be had: then
-            the residuals of the modes alone decide.
+            the verdict is *undecided*.
         numerical_range: boundary points, and the lines that are known.
         pseudospectrum: where eigenvalues go under small perturbations; ``None`` unless asked for.
         density: of the eigenvalues of the symmetric part; ``None`` unless asked for.
@@ -147,7 +147,7 @@ def spectrum(
     ends = (targets,) if callable(targets) or isinstance(targets, str) else tuple(targets)
     modes = leading(operator, k=k, targets=ends, max_products=max_products, seed=seed)
     products, known = modes.products, None
-    (name, sentence) = verdict(modes)
+    (name, sentence) = verdict(modes, None)
     if certificate:
         report("certificate")
         try:
@@ -155,7 +155,7 @@ def spectrum(
             name, sentence = known.verdict, f"{known.verdict.capitalize()}: {known.status}"
             products = max(products, known.products)
         except ComputationError as error:
-            findings.append(f"no-certificate: the verdict rests on residuals alone: {error}")
+            findings.append(f"no-certificate: nothing is certified: {error}")
     surroundings = _range(operator, modes, known, seed)
     around = None
     if pseudospectrum:

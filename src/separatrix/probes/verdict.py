@@ -1,23 +1,23 @@
 """The verdict about the linear operator, and the spectrum's section of the record.
 
-Verdicts speak of the operator, not of the run: *unstable* (an eigenvalue to the right of its error), *stable* (the whole
-spectrum lies left), *marginal*, *no unstable mode found* (with the effort spent), *undecided* (nothing converged, or a value to
-the right of zero did not).
+Verdicts speak of the operator, not of the run. They follow from the certificates of :func:`separatrix.probes.certify` and only
+from them; without any, the operator is *undecided*.
 """
 
 from __future__ import annotations
 
+from separatrix.linalg import Stability
 from separatrix.probes.leading import Leading
 from separatrix.probes.numbers import complex_number, number
 from separatrix.probes.setting import Setting
 from separatrix.probes.signature import Signature
 
-# An eigenvalue is to the right of zero where its real part exceeds so many times its residual.
-MARGIN = 10.0
 
-
-def verdict(modes: Leading) -> tuple[str, str]:
-    """Name and sentence. The rightmost converged eigenvalue decides."""
+def verdict(modes: Leading, certificate: Stability | None) -> tuple[str, str]:
+    """Name and sentence."""
+    if certificate is not None:
+        name = certificate.verdict
+        return name, f"{name.capitalize()}: {certificate.status}"
     kept = [
         (value, residual)
         for value, residual, ok in zip(
@@ -26,26 +26,18 @@ def verdict(modes: Leading) -> tuple[str, str]:
         if ok
     ]
     if not kept:
-        return "undecided", f"No eigenvalue converged in {modes.products} products; give a larger budget."
-    scale = max(abs(value) for value, _ in kept)
+        return "undecided", f"Undecided: no eigenvalue converged in {modes.products} products; give a larger budget."
     value, residual = max(kept, key=lambda pair: pair[0].real)
-    error = max(MARGIN * residual, 1e-9 * scale)
-    where = f"the rightmost converged eigenvalue is {complex_number(value.real, value.imag)} (residual {number(residual, 1)})"
-    if value.real > error:
-        return "unstable", f"Unstable operator: {where}."
-    right = [
-        v for v, ok in zip(modes.values.tolist(), modes.converged.tolist(), strict=True) if not ok and v.real > error
-    ]
-    if right:
-        return "undecided", f"Undecided: {where}; {len(right)} more, to the right of zero, did not converge."
-    if modes.complete and value.real < -error:
-        return "stable", f"Stable: {where}, and the whole spectrum was computed."
-    if abs(value.real) <= error:
-        return "marginal", f"Marginal: {where}, too close to zero to call; higher orders decide."
-    return "no unstable mode found", f"No unstable mode found in {modes.products} products: {where}."
+    return (
+        "undecided",
+        f"Undecided: the rightmost converged eigenvalue is {complex_number(value.real, value.imag)} (residual "
+        f"{number(residual, 1)}), but nothing was certified about it.",
+    )
 
 
-def verdict_section(modes: Leading, setting: Setting, signature: Signature | None) -> dict[str, object]:
+def verdict_section(
+    modes: Leading, setting: Setting, signature: Signature | None, certificate: Stability | None = None
+) -> dict[str, object]:
     """The spectrum's section of the record."""
     plane = signature if signature is not None and signature.kind == "plane" else None
     rows = []
@@ -63,10 +55,15 @@ def verdict_section(modes: Leading, setting: Setting, signature: Signature | Non
                 "target": modes.targets[i],
             }
         )
-    name, sentence = verdict(modes)
+    name, sentence = verdict(modes, certificate)
     return {
         "rows": rows,
-        "verdict": {"name": name, "sentence": sentence},
+        "verdict": {
+            "name": name,
+            "sentence": sentence,
+            "upper_bound": None if certificate is None else certificate.numerical_abscissa.upper_bound,
+            "products": None if certificate is None else certificate.products,
+        },
         "complete": modes.complete,
         "products": modes.products,
         "metric": setting.metric,
