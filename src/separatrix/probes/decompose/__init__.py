@@ -2,6 +2,7 @@
 
 - A differentiable game: :func:`decompose_polynomial_game`, :func:`decompose_differential_game`. A finite game:
   :func:`decompose_game`. A flow on a graph or complex: :func:`decompose_flow`, :func:`rank_by_hodge`.
+- A learned score: :func:`gauge_split`, :func:`flow_dimension`.
 - On a torus :func:`decompose_torus`, on a box :func:`decompose_box`, on samples :func:`decompose_samples`.
 - At a point: :func:`local_split`, :func:`rotation_planes`, :func:`local_equilibrium`; along a segment :func:`path_angle`.
 - Along paths: :func:`line_integral`, :func:`circulation`, :func:`conservativity`, :func:`reconstruct_potential`.
@@ -17,6 +18,8 @@ from separatrix.probes.decompose.differential_games import DifferentialDecomposi
 from separatrix.probes.decompose.equilibria import Curvature, LocalEquilibrium, local_equilibrium
 from separatrix.probes.decompose.features import Features, polynomial_features, radial_features, random_features
 from separatrix.probes.decompose.finite_games import GameDecomposition, decompose_game, interactions
+from separatrix.probes.decompose.flow_dimension import FlowDimension, flow_dimension
+from separatrix.probes.decompose.gauge import GaugeSplit, WeakTest, gauge_split
 from separatrix.probes.decompose.graphs import FlowDecomposition, decompose_cochain, decompose_flow, rank_by_hodge
 from separatrix.probes.decompose.grids import GridDecomposition
 from separatrix.probes.decompose.local import LocalSplit, Potentialness, local_split
@@ -35,8 +38,10 @@ __all__ = [
     "DifferentialDecomposition",
     "Features",
     "FlowDecomposition",
+    "FlowDimension",
     "GameDecomposition",
     "GameFit",
+    "GaugeSplit",
     "GridDecomposition",
     "Jump",
     "LineIntegral",
@@ -48,6 +53,7 @@ __all__ = [
     "RotationPlane",
     "SampleDecomposition",
     "Share",
+    "WeakTest",
     "balance",
     "circulation",
     "conservativity",
@@ -59,6 +65,8 @@ __all__ = [
     "decompose_polynomial_game",
     "decompose_samples",
     "decompose_torus",
+    "flow_dimension",
+    "gauge_split",
     "interactions",
     "line_integral",
     "local_equilibrium",

@@ -80,7 +80,7 @@ def _expand(polynomial: Polynomial, one: Callable[[int, int], list[float]]) -> d
             terms = {(*e, h): c * f for e, c in terms.items() for h, f in enumerate(factors) if f}
         for e, c in terms.items():
             total[e] = total.get(e, 0.0) + c
-    return total
+    return {e: c for e, c in total.items() if c}
 
 
 def factorial(exponents: Exponents) -> float:
