@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics import Alternating, Extragradient, Method, Simultaneous, schemes
+from separatrix.dynamics.near import MatrixNear
 from separatrix.dynamics.schemes import SCHEME
 from separatrix.fields import FunctionField
 
@@ -32,19 +33,26 @@ LINEAR = {
     "reflected": schemes.Reflected(0.8),
     "runge-kutta 2": schemes.RungeKutta(2),
     "runge-kutta 4": schemes.RungeKutta(4, "freeze"),
+    "competitive": schemes.Competitive(1e-13, 2000),
+    "proximal": schemes.Proximal(1e-13, max_products=2000),
+    "stabilised": schemes.Stabilised(),
     "lookahead": schemes.Lookahead(every=3, weight=0.4),
     "lookahead, nested": schemes.Lookahead(schemes.Lookahead(schemes.Optimistic(), 2, 0.5), 4, 0.5),
 }
 
 
 def matrix_of(seed: int) -> tuple[Tensor, dict[str, int]]:
-    """``A`` of ``v(w) = A w`` with symmetric own blocks, as losses give, and the players' sizes; even seeds are normal."""
+    """``A`` of ``v(w) = A w`` with symmetric own blocks, as losses give, and the players' sizes.
+
+    Those of even seeds are normal; in every fourth pair the equilibrium repels.
+    """
     g = torch.Generator().manual_seed(seed)
     sizes = {p: int(torch.randint(1, 3, (), generator=g)) for p in "abcd"[: 2 + seed // 2 % 3]}
     n = sum(sizes.values())
     own = torch.block_diag(*(torch.ones(size, size) for size in sizes.values())).bool()
     cross = torch.randn(n, n, generator=g, dtype=torch.float64)
     damping = 0.1 + torch.rand((), generator=g, dtype=torch.float64)
+    damping = damping if seed % 8 < 6 else -damping
     if seed % 2 == 0:
         skew = torch.where(own, torch.zeros(()), (cross - cross.T) / 2)
         return skew - damping * torch.eye(n, dtype=torch.float64), sizes
@@ -135,7 +143,20 @@ def side_by_side(players: int) -> SideBySide:
     return SideBySide(field, matrices, places, owner)
 
 
-def simulated(method: Method, field: FunctionField):
+class _Dense:
+    """A linear field whose equations are solved with its matrix: at large steps many games at once are too much for GMRES."""
+
+    def __init__(self, field: FunctionField) -> None:
+        self.field, self.matrix = field, field(torch.eye(field.space.n, dtype=torch.float64)).T
+
+    def __call__(self, at, players, draw):
+        return self.field.directions(at, players)
+
+    def near(self, x, draw):
+        return MatrixNear(self.matrix, x, self.field.space)
+
+
+def simulated(method: Method, field: FunctionField, *, dense: bool = False):
     """One period of the real method on ``z``, past its first steps, and the layout of ``z``."""
     x, states = method.init(field)
     states = {p: {k: 5 if k == "step" else v for k, v in s.items()} for p, s in states.items()}
@@ -150,7 +171,10 @@ def simulated(method: Method, field: FunctionField):
         for (p, k), piece in zip(keys, pieces, strict=True):
             following[p][k] = piece
         for _ in range(method.scheme.cycle):
-            x, following = method.step(field, x, following)
+            if dense:
+                x, following = method.scheme.step(_Dense(field), method.bases, field.space, x, following)
+            else:
+                x, following = method.step(field, x, following)
         return torch.cat([x, *(following[p][k] for p, k in keys)])
 
     return apply, layout

@@ -10,7 +10,7 @@ from random_games import LINEAR, SideBySide, side_by_side, simulated
 from torch import Tensor
 
 from separatrix.dynamics import SGD, Frozen, Method, Mode, UpdateMap, multipliers
-from separatrix.dynamics.schemes import Alternating
+from separatrix.dynamics.schemes import Alternating, Competitive
 
 PLAYERS = (2, 3, 4)
 STEPS = torch.logspace(-3, 1, 41, dtype=torch.float64)
@@ -23,6 +23,8 @@ def test_the_predicted_one_period_map_equals_the_simulated_one(name: str, player
     group = games(players)
     for base in (SGD(0.1), SGD(0.05, momentum=0.6)):
         method = Method(base, LINEAR[name])
+        if base.momentum and name == "competitive":
+            continue  # it takes none
         apply, layout = simulated(method, group.field)
         parts = group.parts(layout)
         operator = UpdateMap(method, group.field, frozen=True)
@@ -45,28 +47,34 @@ def test_the_range_of_safe_steps_agrees_with_bisection_of_the_simulated_radius(n
     def observed(steps: Tensor) -> Tensor:
         spread = group.spread(steps)
         bases = {p: Frozen(group.field.space.take(spread, p), Mode()) for p in group.field.players}
-        apply, layout = simulated(Method(bases, scheme), group.field)
+        method = Method(bases, scheme)
+        apply, layout = simulated(method, group.field, dense=scheme.solves)
         return radius(group.blocks(apply, group.parts(layout)))
 
     def predicted(steps: Tensor) -> Tensor:
         scaled = steps[:, None, None] * group.matrices
         if isinstance(scheme, Alternating):
             return radius(product_of_moves(scaled, group, scheme.repeats))
+        if isinstance(scheme, Competitive):
+            same = group.owner[:, :, None] == group.owner[:, None, :]
+            identity = torch.eye(scaled.shape[1], dtype=torch.float64)
+            cross = torch.where(same, torch.zeros(()), scaled)
+            return radius(identity + torch.linalg.solve(identity - cross, scaled))
         values = torch.linalg.eigvals(scaled)
-        return multipliers(scheme, values.reshape(-1))[:, 0].abs().reshape(values.shape).amax(1)
+        values = torch.where(values == 0, values.gather(1, values.abs().argmax(1)[:, None]), values)  # the padding
+        own = {"step": steps.repeat_interleave(values.shape[1])} if name == "stabilised" else {}
+        return multipliers(scheme, values.reshape(-1), **own)[:, 0].abs().reshape(values.shape).amax(1)
 
-    limit, grows = limits(predicted, len(group.matrices))
-    assert grows.any()
-    inside, outside = limit / 1.03, limit * 1.03
-    assert bool((observed(outside) > 1)[grows].all())
-    stable = limit > STEPS[0]
-    for part in (0.05, 0.3, 1 / 1.03):
-        assert bool((observed(part * limit) <= 1 + 1e-9)[stable].all())
+    border, below, found = first_border(predicted, len(group.matrices))
+    assert found.any()
+    inside, outside = border / 1.03, border * 1.03
+    for step, expected in ((0.9 * inside, below), (inside, below), (outside, ~below)):
+        assert bool((grows(observed(step)) == expected)[found].all())
     for _ in range(6):
         middle = (inside * outside).sqrt()
-        fine = observed(middle) <= 1 + 1e-9
-        inside, outside = torch.where(fine, middle, inside), torch.where(fine, outside, middle)
-    gap = (inside / limit - 1).abs()[grows & stable]
+        still = grows(observed(middle)) == below
+        inside, outside = torch.where(still, middle, inside), torch.where(still, outside, middle)
+    gap = (inside / border - 1).abs()[found]
     assert (gap < 1e-3).all(), gap.tolist()
 
 
@@ -85,16 +93,21 @@ def radius(matrices: Tensor) -> Tensor:
     return torch.linalg.eigvals(matrices).abs().amax(1)
 
 
-def limits(radii, count: int) -> tuple[Tensor, Tensor]:
-    """The largest step up to which nothing grows, for each game, and whether it grows at all up to the last one scanned.
+def grows(radii: Tensor) -> Tensor:
+    return radii > 1 + 1e-9
 
-    The smallest one scanned where it grows at once.
+
+def first_border(radii, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """For each game the first step size at which growth begins or ends, whether it grows below, and whether there is one.
+
+    Most methods are safe below; proximal steps are safe above where the field itself repels.
     """
-    growth = torch.stack([radii(torch.full((count,), h, dtype=torch.float64)) > 1 + 1e-9 for h in STEPS.tolist()])
-    first = torch.where(growth.any(0), growth.int().argmax(0), len(STEPS) - 1)
-    low, high = STEPS[(first - 1).clamp(min=0)], STEPS[first]
+    growth = torch.stack([grows(radii(torch.full((count,), h, dtype=torch.float64))) for h in STEPS.tolist()])
+    changes = growth[1:] != growth[:-1]
+    first = torch.where(changes.any(0), changes.int().argmax(0), 0)
+    low, high, below = STEPS[first], STEPS[first + 1], growth[0]
     for _ in range(14):
         middle = (low * high).sqrt()
-        fine = radii(middle) <= 1 + 1e-9
-        low, high = torch.where(fine, middle, low), torch.where(fine, high, middle)
-    return low, growth.any(0)
+        still = grows(radii(middle)) == below
+        low, high = torch.where(still, middle, low), torch.where(still, high, middle)
+    return low, below, changes.any(0)

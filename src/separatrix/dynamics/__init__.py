@@ -23,15 +23,19 @@ from separatrix.dynamics.run import Replay, Run
 from separatrix.dynamics.schedules import Clock, Schedule, cosine, exponential, lazy, lazy_rates, linear
 from separatrix.dynamics.schemes import (
     Alternating,
+    Competitive,
+    CurvatureClipped,
     Extragradient,
     ExtragradientPlus,
     Lookahead,
     Optimistic,
     PastExtragradient,
+    Proximal,
     Reflected,
     RungeKutta,
     Scheme,
     Simultaneous,
+    Stabilised,
 )
 from separatrix.dynamics.snapshot import Snapshot
 from separatrix.dynamics.training import Training, train
@@ -59,7 +63,9 @@ __all__ = [
     "Clip",
     "Clock",
     "Comparison",
+    "Competitive",
     "Consensus",
+    "CurvatureClipped",
     "Extragradient",
     "ExtragradientPlus",
     "Fact",
@@ -76,6 +82,7 @@ __all__ = [
     "Optimistic",
     "PastExtragradient",
     "Problem",
+    "Proximal",
     "RMSprop",
     "Reflected",
     "Replay",
@@ -87,6 +94,7 @@ __all__ = [
     "Simultaneous",
     "Snapshot",
     "Spread",
+    "Stabilised",
     "Step",
     "StepRatio",
     "SymplecticAdjustment",

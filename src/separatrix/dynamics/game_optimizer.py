@@ -70,6 +70,7 @@ class GameOptimizer(torch.optim.Optimizer):
         for transform in self.transforms:
             transform.check(game.players)
         self._bases, self._states = bases_of(given, game, **settings)
+        self.scheme.check_setting(game.space, self._bases)
         self._live = LiveStep(game)
         if memory := self.scheme.memory(game.space, self._live.field.point):
             self._states[SCHEME] = memory

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
+from separatrix.dynamics.near import MatrixNear, ModesNear, Near
 from separatrix.dynamics.schemes import SCHEME, Evaluate, Scheme, States
 from separatrix.errors import ComputationError
 from separatrix.fields.space import Space
@@ -57,22 +58,20 @@ def linear_period(matrix: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], s
     Cost: the scheme's evaluations, each a product of ``A`` with an ``(n, N)`` matrix.
     """
 
-    def evaluate(at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
-        v = matrix @ at
-        return {p: space.take(v, p) for p in players}
-
     upright = {p: _upright(b) for p, b in bases.items()}
-    columns, parts = _run(evaluate, scheme, upright, space, matrix.new_zeros(()))
+    columns, parts = _run(_MatrixEvaluation(matrix, space), scheme, upright, space, matrix.new_zeros(()))
     return LinearPeriod(columns, parts, scheme.cycle)
 
 
-def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None) -> Tensor:
+def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None, *, step: float | Tensor = 1.0) -> Tensor:
     """What one period does to modes with ``h lambda = z``: all multipliers, largest modulus first.
 
     Args:
         scheme: one that treats all players alike.
         z: step size times an eigenvalue of the field's Jacobian, field sign; or many of them, ``(k,)``.
         mode: the momentum of the bases; none where ``None``.
+        step: ``h`` itself, a number or ``(k,)``, for a scheme with a pace of its own (:class:`Stabilised`); the others know
+            ``h lambda`` only.
 
     Returns:
         ``(q,)`` complex128, or ``(k, q)``.
@@ -91,15 +90,38 @@ def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None) -
             "linear map of the whole game: linear_period or UpdateMap."
         )
     many = torch.as_tensor(z, dtype=torch.complex128)
-
-    def evaluate(at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
-        return {"x": many * at}
-
-    bases = {"x": Frozen(1.0, mode or Mode())}
-    columns, _ = _run(evaluate, scheme, bases, Space.of_sizes({"x": 1}), torch.zeros_like(many))
+    bases = {"x": Frozen(step, mode or Mode())}
+    columns, _ = _run(_ModesEvaluation(many / step), scheme, bases, Space.of_sizes({"x": 1}), torch.zeros_like(many))
     values = torch.linalg.eigvals(columns.movedim((0, 1), (-2, -1)))
     ordered: Tensor = values.gather(-1, values.abs().argsort(dim=-1, descending=True))
     return ordered
+
+
+class _MatrixEvaluation:
+    """``v(x) = A x``, on one or many columns."""
+
+    def __init__(self, matrix: Tensor, space: Space) -> None:
+        self.matrix, self.space = matrix, space
+
+    def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
+        v = self.matrix @ at
+        return {p: self.space.take(v, p) for p in players}
+
+    def near(self, x: Tensor, draw: int) -> Near:
+        return MatrixNear(self.matrix, x, self.space)
+
+
+class _ModesEvaluation:
+    """``v(x) = z x`` for many ``z`` at once."""
+
+    def __init__(self, z: Tensor) -> None:
+        self.z = z
+
+    def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
+        return {"x": self.z * at}
+
+    def near(self, x: Tensor, draw: int) -> Near:
+        return ModesNear(self.z, x)
 
 
 def check_linear(scheme: Scheme) -> None:

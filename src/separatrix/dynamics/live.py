@@ -38,6 +38,7 @@ class LiveField(Field):
         batch: what the next evaluation sees.
         losses: ``{player: {term: 0-dim tensor}}``, of the first evaluation of each player since ``begin``.
         norms: length of each player's direction, likewise, transforms left out.
+        zero_sum: whether the losses that were seen last are one scalar for two players.
     """
 
     def __init__(self, game: Game) -> None:
@@ -47,6 +48,7 @@ class LiveField(Field):
         self.batch: Any = None
         self.losses: dict[str, dict[str, Tensor]] = {}
         self.norms: dict[str, float] = {}
+        self.zero_sum = False
         self._stands: Tensor | None = None
         # Floating-point operations: of the forward pass for each set of players, and of each player's backward pass.
         self._forward: dict[tuple[str, ...], int] = {}
@@ -170,6 +172,7 @@ class LiveField(Field):
                 found: Any = {p: self.game.losses[p](models, batch) for p in wanted}
             else:
                 found = self.game.losses(models, batch)
+            self.zero_sum = isinstance(found, Tensor) and len(self.players) == 2
         except (SeparatrixError, torch.OutOfMemoryError):
             raise
         except Exception as error:

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.dynamics.evaluation import FieldEvaluation
 from separatrix.dynamics.live import LiveField
 from separatrix.dynamics.method import Method
+from separatrix.dynamics.near import FieldNear
 from separatrix.dynamics.schemes import States
 from separatrix.dynamics.streams import Streams
-from separatrix.errors import InputError, NonFiniteError
-from separatrix.fields import Game
+from separatrix.errors import InputError, NonFiniteError, SeparatrixError, UnsupportedOperatorError
+from separatrix.fields import Field, Game
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Step:
         field_norm: length of the field there, transforms left out.
         norms: the same by player.
         gradients: gradient-equivalents spent.
+        residual: relative residual of the equation that the step solved, where its scheme solves one.
     """
 
     number: int
@@ -36,6 +39,7 @@ class Step:
     field_norm: float
     norms: dict[str, float]
     gradients: float
+    residual: float = 0.0
 
 
 class LiveStep:
@@ -47,6 +51,7 @@ class LiveStep:
 
     def __init__(self, game: Game) -> None:
         self.field = LiveField(game)
+        self._vouched = False
 
     def step(self, method: Method, states: States, batches: Sequence[Any], number: int = 0) -> tuple[States, Step]:
         """One period: the modules move, the new states are returned, the given ones stay as they are.
@@ -61,26 +66,18 @@ class LiveStep:
         Raises:
             NonFiniteError: a loss, a gradient or a step is not finite; names player and tensor.
             InputError: no batch.
+            UnsupportedOperatorError: the method needs second derivatives and the losses have none, or wrong ones. They are
+                tested once, before the first such step, for about 30 gradients that no step is billed for.
 
         Whatever is raised (``KeyboardInterrupt`` too), parameters and buffers are as before the call.
         """
         if not batches:
             raise InputError("a step needs at least one batch; give step(None) where the losses need no data.")
         field = self.field
+        if method.second_derivatives and not self._vouched:
+            self._vouch(batches[0])
         before = field.begin()
-        seen = method.field(field)
-        streams: dict[int, Streams] = {}
-        evaluated: list[tuple[str, ...]] = []
-
-        def evaluate(at: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
-            field.batch = batches[min(draw, len(batches) - 1)]
-            if draw in streams:
-                streams[draw].restore()
-            else:
-                streams[draw] = Streams.now()
-            evaluated.append(tuple(players))
-            return seen.directions(at, players)
-
+        evaluate = _LiveEvaluation(field, method.field(field), batches)
         with _put_back_on_failure(field, before):
             after, following = method.scheme.step(
                 evaluate, method.bases_for(field.players), field.space, before, states
@@ -93,8 +90,19 @@ class LiveStep:
             {p: {term: float(value) for term, value in terms.items()} for p, terms in field.losses.items()},
             sum(n * n for n in norms.values()) ** 0.5,
             norms,
-            sum(seen.share(None if set(p) == set(field.players) else p) for p in evaluated),
+            evaluate.gradients,
+            evaluate.residual,
         )
+
+    def _vouch(self, batch: Any) -> None:
+        """Test the second derivatives on a copy: some operators have wrong ones and torch says nothing."""
+        try:
+            self.field.game.on(batches=[batch]).jacobian()
+        except UnsupportedOperatorError:
+            raise
+        except SeparatrixError:
+            pass  # losses that train may be such as cannot be measured, for a random stream of their own
+        self._vouched = True
 
     def _check(self, x: Tensor) -> None:
         if isfinite(float(x.norm())) or bool(torch.isfinite(x).all()):
@@ -105,6 +113,41 @@ class LiveStep:
             f"the step of player {entry.owners[0]!r} is {x[i].item()} in tensor {entry.name}, though its gradient is finite; "
             "the modules are kept as they were before it. Use a smaller lr, or clip the gradient."
         )
+
+
+class _LiveEvaluation(FieldEvaluation):
+    """The modules' field on the batch of each draw, which also fixes the random streams."""
+
+    def __init__(self, field: LiveField, seen: Field, batches: Sequence[Any]) -> None:
+        super().__init__(seen)
+        self.field, self.batches = field, batches
+        self._streams: dict[int, Streams] = {}
+        self._evaluated: list[tuple[str, ...]] = []
+        self._solved: list[FieldNear] = []
+
+    def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
+        self._begin(draw)
+        self._evaluated.append(tuple(players))
+        return super().__call__(at, players, draw)
+
+    def near(self, x: Tensor, draw: int) -> FieldNear:
+        self._begin(draw)
+        self._solved.append(super().near(x, draw))
+        return self._solved[-1]
+
+    @property
+    def gradients(self) -> float:
+        """Spent so far. Shares are known best at the end, when all players were evaluated."""
+        players = self.seen.players
+        shares = (self.seen.share(None if set(p) == set(players) else p) for p in self._evaluated)
+        return sum(shares) + sum(there.gradients for there in self._solved)
+
+    def _begin(self, draw: int) -> None:
+        self.field.batch = self.batches[min(draw, len(self.batches) - 1)]
+        if draw in self._streams:
+            self._streams[draw].restore()
+        else:
+            self._streams[draw] = Streams.now()
 
 
 @contextmanager

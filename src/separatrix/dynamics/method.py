@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Base
+from separatrix.dynamics.evaluation import FieldEvaluation
 from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous, States
 from separatrix.dynamics.transforms import Transform
 from separatrix.errors import InputError
@@ -49,6 +50,11 @@ class Method:
             )
         return {p: self.bases[p] for p in players}
 
+    @property
+    def second_derivatives(self) -> bool:
+        """Whether a step needs second derivatives of the losses."""
+        return self.scheme.solves or any(not transform.local for transform in self.transforms)
+
     def field(self, field: Field) -> Field:
         """The field that the scheme sees: the transforms applied."""
         for transform in self.transforms:
@@ -60,6 +66,7 @@ class Method:
         self.scheme.check(field.players)
         x = field.point
         bases = self.bases_for(field.players)
+        self.scheme.check_setting(field.space, bases)
         states = {p: bases[p].init(field.space.take(x, p)) for p in field.players}
         memory = self.scheme.memory(field.space, x)
         return x, {**states, SCHEME: memory} if memory else states
@@ -68,19 +75,13 @@ class Method:
         """One period from ``x`` on the field, whose draw is frozen. Cost: :meth:`gradients`."""
         seen = self.field(field)
         spent = seen.gradients
-        result = self.scheme.step(
-            lambda at, players, draw: seen.directions(at, players),
-            self.bases_for(field.players),
-            field.space,
-            x,
-            states,
-        )
+        result = self.scheme.step(FieldEvaluation(seen), self.bases_for(field.players), field.space, x, states)
         if seen is not field:
             field.gradients += seen.gradients - spent
         return result
 
     def gradients(self, field: Field) -> float:
-        """Gradient-equivalents of one period on this field."""
+        """Gradient-equivalents of one step on this field; of a scheme that solves, those of the step from where it stands."""
         seen = self.field(field)
         spent = 0.0
 
@@ -90,6 +91,10 @@ class Method:
             return {p: 0 * field.space.take(x, p) for p in players}
 
         x, states = self.init(field)
+        if self.scheme.solves:
+            before = seen.gradients
+            self.scheme.step(FieldEvaluation(seen), self.bases_for(field.players), field.space, x, states)
+            return seen.gradients - before
         self.scheme.step(count, self.bases_for(field.players), field.space, x, states)
         return spent
 

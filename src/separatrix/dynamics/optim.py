@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from separatrix.dynamics import schemes
 from separatrix.dynamics import transforms as of_fields
+from separatrix.dynamics.bases import Adam
 from separatrix.dynamics.convert import Given
 from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.live_step import Step
@@ -22,8 +23,11 @@ from separatrix.fields import Game
 T = TypeVar("T")
 
 __all__ = [
+    "ACGD",
     "Alternating",
+    "Competitive",
     "Consensus",
+    "CurvatureClipped",
     "Extragradient",
     "ExtragradientPlus",
     "GameOptimizer",
@@ -31,9 +35,11 @@ __all__ = [
     "Lookahead",
     "Optimistic",
     "PastExtragradient",
+    "Proximal",
     "Reflected",
     "RungeKutta",
     "Simultaneous",
+    "Stabilised",
     "Step",
     "SymplecticAdjustment",
 ]
@@ -188,6 +194,69 @@ class Lookahead(SchemeOptimizer, scheme=schemes.Lookahead):
         inner: the scheme in between, of ``separatrix.dynamics``; simultaneous if not given.
         every: steps between two averagings.
         weight: 1 changes nothing.
+    """
+
+
+class Competitive(SchemeOptimizer, scheme=schemes.Competitive):
+    """Competitive gradient descent: each player answers the others' answers [schaefer2019]. Cost: solves, 2 gradients a product.
+
+    Bases without momentum. See :class:`ACGD` for the adaptive one.
+
+    Args:
+        tol: relative residual of the linear solve.
+        max_products: its budget.
+    """
+
+
+class ACGD(GameOptimizer):
+    """Competitive gradient descent over Adam without momentum [schaefer2020]. Cost: solves, 2 gradients a product.
+
+    Args:
+        lr: learning rate.
+        beta: of the second moments.
+        eps: added to their root.
+        tol: relative residual of the linear solve.
+        max_products: its budget.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        *,
+        lr: float = 1e-3,
+        beta: float = 0.99,
+        eps: float = 1e-5,
+        tol: float = 1e-6,
+        max_products: int = 200,
+        **settings: Any,
+    ) -> None:
+        super().__init__(game, Adam(lr, (0.0, beta), eps), scheme=schemes.Competitive(tol, max_products), **settings)
+
+
+class Proximal(SchemeOptimizer, scheme=schemes.Proximal):
+    """The step is taken with the direction at its own end [rockafellar1976]. Cost: Newton steps with a linear solve each.
+
+    Args:
+        tol: relative residual of the equation of the step.
+        max_newton: Newton steps at most.
+        max_products: of one linear solve.
+    """
+
+
+class CurvatureClipped(SchemeOptimizer, scheme=schemes.CurvatureClipped):
+    """Each player's step is as long as the curvature of its own loss allows [mounjid2021]. Cost: 3 gradients.
+
+    Args:
+        most: the largest multiple of the base's step.
+    """
+
+
+class Stabilised(SchemeOptimizer, scheme=schemes.Stabilised):
+    """A controller that follows the players resists what grows [kalogiannis2021]. Cost: 1 gradient.
+
+    Args:
+        gain: of the controller.
+        follow: how fast it follows.
     """
 
 

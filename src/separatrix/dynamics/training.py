@@ -13,6 +13,7 @@ from torch import Tensor
 
 from separatrix.dynamics.averaging import update_averages
 from separatrix.dynamics.convert import Given, bases_of
+from separatrix.dynamics.evaluation import FieldEvaluation
 from separatrix.dynamics.live_step import LiveStep, Step
 from separatrix.dynamics.method import Method
 from separatrix.dynamics.problem import Problem
@@ -214,22 +215,14 @@ class _Stepper:
 
     def _follow(self, states: States, number: int) -> tuple[States, Step]:
         field = self.field
-        x, spent = self.point, field.gradients
-        seen: dict[str, Tensor] = {}
-        inner = self.method.field(field)
-
-        def evaluate(at: Tensor, players: Any, draw: int) -> dict[str, Tensor]:
-            found = inner.directions(at, players)
-            for player, v in found.items():
-                seen.setdefault(player, v)
-            return found
-
-        before = inner.gradients
+        evaluate = FieldEvaluation(self.method.field(field))
+        before = evaluate.seen.gradients
         bases = self.method.bases_for(field.players)
-        self._x, states = self.method.scheme.step(evaluate, bases, field.space, x, states)
-        cost = inner.gradients - before if inner is not field else field.gradients - spent
-        norms = {p: float(v.norm()) for p, v in seen.items()}
-        return states, Step(number + 1, {}, sum(v * v for v in norms.values()) ** 0.5, norms, cost)
+        self._x, states = self.method.scheme.step(evaluate, bases, field.space, self.point, states)
+        cost = evaluate.seen.gradients - before
+        norms = {p: float(v.norm()) for p, v in evaluate.first.items()}
+        length = sum(v * v for v in norms.values()) ** 0.5
+        return states, Step(number + 1, {}, length, norms, cost, evaluate.residual)
 
     def close(self) -> None:
         """Let the stream put back what it borrowed."""

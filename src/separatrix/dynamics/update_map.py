@@ -14,6 +14,7 @@ from torch import Tensor
 
 from separatrix.dynamics.linear_period import check_linear
 from separatrix.dynamics.method import Method
+from separatrix.dynamics.near import Near, TracedNear
 from separatrix.dynamics.schemes import SCHEME, Bases, Scheme, States
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields.field import Field
@@ -72,6 +73,11 @@ class UpdateMap(LinearOperator):
         if SCHEME in fresh:
             states = {**states, SCHEME: states.get(SCHEME, fresh[SCHEME])}
         bases: Bases = method.bases_for(field.players)
+        if not frozen and method.scheme.solves:
+            raise ComputationError(
+                f"the exact tangent of {method.scheme.name} has third derivatives of the losses in it; frozen=True gives the "
+                "linear map with the Jacobian held, which is exact at an equilibrium."
+            )
         if frozen:
             check_linear(method.scheme)
             memory = settled(method.scheme, field, x, states)
@@ -96,12 +102,7 @@ class UpdateMap(LinearOperator):
         self._transposed: tuple[Tensor, Tensor] | None = None
 
     def _trace(self, bases: Bases, constants: Mapping[str, Mapping[str, Any]]) -> Tensor:
-        def evaluate(at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
-            jacobian = self._jacobian or Jacobian(self.field, at.detach(), checks=False)
-            sizes = [self.space.size(p) for p in players]
-            flat: Tensor = _Evaluate.apply(at, jacobian, tuple(players))  # type: ignore[no-untyped-call]
-            return dict(zip(players, torch.split(flat, sizes), strict=True))
-
+        evaluate = _Tracing(self.field, self._jacobian)
         with torch.enable_grad():
             pieces = torch.split(self._leaf, [size for _, size in self.layout])
             x, states = pieces[0], _close(dict(zip(self._owners[1:], pieces[1:], strict=True)), constants)
@@ -197,6 +198,25 @@ def _close(tensors: Mapping[tuple[str, str], Tensor], constants: Mapping[str, Ma
     for (owner, name), tensor in tensors.items():
         states[owner][name] = tensor
     return states
+
+
+class _Tracing:
+    """A field whose derivative is the operator of a Jacobian: one that is held, or a new one for each point."""
+
+    def __init__(self, field: Field, held: Jacobian | None) -> None:
+        self.field, self.held = field, held
+        if held is not None:
+            self.near = self._near
+
+    def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
+        jacobian = self.held or Jacobian(self.field, at.detach(), checks=False)
+        sizes = [self.field.space.size(p) for p in players]
+        flat: Tensor = _Evaluate.apply(at, jacobian, tuple(players))  # type: ignore[no-untyped-call]
+        return dict(zip(players, torch.split(flat, sizes), strict=True))
+
+    def _near(self, x: Tensor, draw: int) -> Near:
+        assert self.held is not None
+        return TracedNear(self.held, self(x, self.field.players, draw), self.field.space)
 
 
 class _Evaluate(torch.autograd.Function):

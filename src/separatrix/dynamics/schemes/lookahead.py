@@ -56,6 +56,13 @@ class Lookahead(Scheme):
     def cycle(self) -> int:
         return lcm(self.every, self.inner.cycle)
 
+    @property
+    def solves(self) -> bool:
+        return self.inner.solves
+
+    def check_setting(self, space: Space, bases: Bases) -> None:
+        self.inner.check_setting(space, bases)
+
     def check(self, players: Sequence[str]) -> None:
         self.inner.check(players)
 

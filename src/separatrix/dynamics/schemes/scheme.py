@@ -14,10 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from separatrix.dynamics.bases import Base, State
+from separatrix.dynamics.bases import Base, Frozen, State
 from separatrix.dynamics.modes import Mode
+from separatrix.dynamics.wrapped import WrappedBase
 from separatrix.errors import InputError
 from separatrix.fields.space import Space
 
@@ -38,6 +40,9 @@ class Scheme(ABC):
 
     def check(self, players: Sequence[str]) -> None:  # noqa: B027 - most schemes fit all players
         """Raise ``InputError`` where the scheme does not fit the players."""
+
+    def check_setting(self, space: Space, bases: Bases) -> None:  # noqa: B027 - most schemes take every base
+        """Raise ``InputError`` where the scheme does not fit the players' coordinates or bases."""
 
     def memory(self, space: Space, x: Tensor, *, settled: bool = False) -> State:
         """What the scheme remembers before its first step from ``x``; empty for most.
@@ -64,6 +69,11 @@ class Scheme(ABC):
     @property
     def one_evaluation(self) -> bool:
         """Whether a step evaluates the whole field once, at the point itself."""
+        return False
+
+    @property
+    def solves(self) -> bool:
+        """Whether a step solves with second derivatives; its cost is then known only when it was made."""
         return False
 
     @property
@@ -122,7 +132,7 @@ def look_ahead(
         length: in steps.
     """
     if moments == "freeze":
-        parts = {p: _without_momentum(bases[p], states[p], space.take(x, p), v) for p, v in directions.items()}
+        parts = {p: displaced(bases[p], states[p], space.take(x, p), v) for p, v in directions.items()}
         ahead, moved = space.put(x, parts), states
     else:
         ahead, moved = base_steps(directions, bases, space, x, states)
@@ -131,7 +141,8 @@ def look_ahead(
     return ahead, moved if moments == "commit" else states
 
 
-def _without_momentum(base: Base, state: State, x: Tensor, v: Tensor) -> Tensor:
+def displaced(base: Base, state: State, x: Tensor, v: Tensor) -> Tensor:
+    """``x`` moved along ``v`` under the present second moments, without momentum; by a whole step where there are none yet."""
     frozen = base.frozen(state)
     if frozen is None:
         return base.step(v, x, state)[0]
@@ -147,6 +158,50 @@ def check_positive(**settings: float) -> None:
     for name, value in settings.items():
         if not 0 < value < float("inf"):
             raise InputError(f"{name} must be positive and finite, got {value}.")
+
+
+def check_own_coordinates(scheme: Scheme, space: Space) -> None:
+    """Refuse players that share a tensor."""
+    for entry in space.entries:
+        if len(entry.owners) > 1:
+            raise InputError(
+                f"{scheme.name} solves for each player's own step, and players {' and '.join(map(repr, entry.owners))} share "
+                f"{entry.name}; give the tensor to one of them."
+            )
+
+
+def check_with_step_sizes(scheme: Scheme, space: Space, bases: Bases) -> None:
+    """Refuse bases that do not tell the step they would make for a direction."""
+    for player in space.players:
+        if _frozen_after_a_step(bases[player], space, player) is None:
+            raise InputError(
+                f"{scheme.name} needs to know the step size of every coordinate, and the {_kind(bases[player])} of player "
+                f"{player!r} does not tell it; use SGD, RMSprop, Adam or AdamW."
+            )
+
+
+def check_without_momentum(scheme: Scheme, space: Space, bases: Bases) -> None:
+    """Refuse bases whose step is not a step size times the direction."""
+    check_with_step_sizes(scheme, space, bases)
+    for player in space.players:
+        frozen = _frozen_after_a_step(bases[player], space, player)
+        if frozen is not None and frozen.mode.kind != "none":
+            raise InputError(
+                f"{scheme.name} solves for the step itself, which momentum would carry away: the {_kind(bases[player])} of "
+                f"player {player!r} has momentum {frozen.mode.momentum:g}; use SGD or RMSprop without it, or "
+                "Adam(betas=(0, 0.99))."
+            )
+
+
+def _frozen_after_a_step(base: Base, space: Space, player: str) -> Frozen | None:
+    if isinstance(base, WrappedBase):
+        return None
+    zero = torch.zeros(space.size(player))
+    return base.frozen(base.step(zero, zero, base.init(zero))[1])
+
+
+def _kind(base: Base) -> str:
+    return str(base.describe()["kind"])
 
 
 def _plain(value: Any) -> Any:
