@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sysconfig
 import traceback
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -37,6 +39,17 @@ class WrongDerivativeError(UnsupportedOperatorError):
 
 class StaleOperatorError(ComputationError):
     """The parameters moved since the operator was built."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A misspelt name's remedy, to stand after the message: the nearest known name, else nothing.
+
+    Example:
+        >>> did_you_mean("alternatin", ["simultaneous", "alternating"]), did_you_mean("x", ["alternating"])
+        ("; did you mean 'alternating'?", '.')
+    """
+    close = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else "."
 
 
 def raised_by(error: BaseException) -> str:

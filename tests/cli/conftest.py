@@ -63,6 +63,17 @@ loaded = sx.Problem(gan, "gan", data=DataLoader(real, batch_size=2, shuffle=True
 empty = sx.Problem(gan, "gan", data=DataLoader(real[:1], batch_size=2, drop_last=True), method=adam)
 
 
+undefined = sx.Problem(sx.Game({"x": x, "y": y}, lambda m, b: (m["x"] - 9).log().sum() * m["y"].sum()), "undefined",
+                       method=Method(SGD(0.1)))
+
+
+def fails(m, batch):
+    raise ValueError("no such loss")
+
+
+raising = sx.Problem(sx.Game({"x": x, "y": y}, fails), "raising", method=Method(SGD(0.1)))
+
+
 def build(width=2):
     return problem
 

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from separatrix.cli.target import find_target
 from separatrix.dynamics import Problem
 from separatrix.fields import Field, Game
+from separatrix.zoo import ZOO
 
 
 @pytest.mark.parametrize("name", ["problem", "game", "field", "bound", "build"])
@@ -67,9 +68,23 @@ def test_a_game_bound_to_several_batches_keeps_them(cli, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("game.py", "TARGET 'game.py' does not say which object is meant; write zoo:NAME, path/to/file.py:NAME or"),
+        (
+            "game.py",
+            "TARGET 'game.py' does not say which object is meant; write game.py:NAME, with the name of a Problem",
+        ),
         ("game.py:", "does not say which object is meant"),
-        ("zoo:digits", "the zoo has no 'digits'; it has digits-gan"),
+        ("somewhere", "does not say which object is meant; write zoo:NAME, path/to/file.py:NAME or"),
+        ("digit-gan", r"does not say which object is meant; did you mean zoo:digits-gan\?"),
+        ("zoo", "separatrix zoo lists the names there are"),
+        ("zoo:", "TARGET 'zoo:' names no problem; `separatrix zoo` lists"),
+        ("zoo:digit-gan", r"the zoo has no 'digit-gan'; did you mean 'digits-gan'\? `separatrix zoo` lists"),
+        ("zoo:zzz", r"the zoo has no 'zzz'\. `separatrix zoo` lists"),
+        (
+            "zoo:dirac-gan:thet=1",
+            r"dirac-gan has no option 'thet'; did you mean 'theta'\? It has loss, r1, noise, theta, psi",
+        ),
+        ("zoo:dirac-gan:theta", "'theta' is not key=value; write zoo:dirac-gan:key=value"),
+        ("zoo:dirac-gan:loss=hinge", "loss must be one of saturating"),
         ("missing.py:game", r"there is no file missing.py \(seen from "),
         ("missing:game", "there is no module 'missing' in .* or among the installed ones"),
         ("./game:game", "names a file without its suffix; write ./game.py:game"),
@@ -110,3 +125,35 @@ def test_a_file_that_does_not_import_is_named_with_its_line(refused, tmp_path: P
 def test_a_module_that_fails_inside_is_told_from_one_that_is_missing(refused, tmp_path: Path) -> None:
     (tmp_path / "inner.py").write_text("import nowhere_to_be_found\n")
     assert "importing inner raised ModuleNotFoundError" in refused("spectrum", "inner:game")
+
+
+def test_a_zoo_problem_takes_options_and_the_dirac_gan_stands_where_its_rotation_is_known(cli) -> None:
+    """Eigenvalues ``+-i f'(0)`` of the field, times the rate 0.2; the published start (1, 1) is a saddle's."""
+    near = cli("spectrum", "zoo:dirac-gan", "--json").json["rows"]
+    known = find_target("zoo:dirac-gan").fact("eigenvalues")
+    assert [abs(row["imag"]) for row in near] == pytest.approx([0.2 * abs(known[0])] * 2, rel=0.02)
+    assert [row["real"] for row in near] == pytest.approx([0, 0], abs=1e-3)
+    far = cli("spectrum", "zoo:dirac-gan:theta=1.0,psi=1", "--json").json["rows"]
+    assert max(row["real"] for row in far) > 0.03
+    damped = find_target("zoo:dirac-gan:r1=0.3,loss=non-saturating")
+    assert damped.fact("eigenvalues")[0].real == pytest.approx(-0.15)
+
+
+def test_the_zoo_is_listed_with_a_line_for_each_and_one_problem_with_its_facts(cli) -> None:
+    shown = cli("zoo").out
+    assert all(name in shown for name in ZOO)
+    assert "digits-gan with r1=1.0" in shown
+    listed = cli("zoo", "--json").json["problems"]
+    assert [row["name"] for row in listed] == list(ZOO)
+    assert all(row["about"] and "[" not in row["about"].split(" with ")[0][:9] for row in listed)
+    one = cli("zoo", "dirac-gan").out
+    assert "[mescheder2018, lemma 2.2]" in one  # no markup
+    assert "zoo:dirac-gan:loss=saturating" in one
+    assert [fact["name"] for fact in cli("zoo", "dirac-gan", "--json").json["facts"]][:2] == [
+        "equilibrium",
+        "eigenvalues",
+    ]
+
+
+def test_a_problem_that_the_zoo_lacks_is_named(refused) -> None:
+    assert "the zoo has no 'diracgan'; did you mean 'dirac-gan'?" in refused("zoo", "diracgan")

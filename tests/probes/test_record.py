@@ -49,7 +49,7 @@ def test_untrained_networks_have_no_prediction_but_a_page(name: str, tmp_path: P
     found = sx.diagnose(load(name), own_steps=0, max_products=60)
     for suffix in (".json", ".html", ".md"):
         found.save(tmp_path / f"record{suffix}")
-    assert any(note.startswith("method: no prediction for player") for note in found.notes)
+    assert any(note.startswith("method: no prediction, since the") for note in found.notes)
     assert not any(note.endswith("..") for note in found.notes)
     assert found["spectrum"]["rows"]
     assert found["signature"] is None

@@ -2,6 +2,6 @@
 
 import sys
 
-from separatrix.cli.main import main
+from separatrix.cli import main
 
 sys.exit(main())

@@ -16,6 +16,7 @@ from separatrix.cli.options import Request
 from separatrix.cli.spectrum_command import spectrum
 from separatrix.cli.talk import Talk
 from separatrix.cli.topology_command import topology
+from separatrix.cli.zoo_command import zoo
 
 Job = Callable[[Talk], int]
 
@@ -139,6 +140,7 @@ def compare(
 
 app.command()(spectrum)
 app.command()(topology)
+app.command()(zoo)
 app.add_typer(atlas, name="atlas")
 
 

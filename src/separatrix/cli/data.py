@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +43,13 @@ def read_torch(path: Path, option: str, contents: str) -> Any:
     """
     check_file(path, option)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the unpickler, about files that it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file may raise anything
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise InputError(
-            f"{option} {path} does not load with torch.load(weights_only=True) ({first}); save {contents} with torch.save."
+            f"{option} {path} is damaged, or holds more than tensors and plain data, which is refused since loading it could "
+            f"run code (weights_only=True); save {contents} with torch.save."
         ) from error
 
 

@@ -14,7 +14,9 @@ from separatrix.dynamics import (
     Alternating,
     Base,
     Clip,
+    Competitive,
     Consensus,
+    CurvatureClipped,
     Extragradient,
     ExtragradientPlus,
     JacobianRegularisation,
@@ -24,15 +26,17 @@ from separatrix.dynamics import (
     Optimistic,
     PastExtragradient,
     Problem,
+    Proximal,
     Reflected,
     RMSprop,
     RungeKutta,
     Scheme,
     Simultaneous,
+    Stabilised,
     SymplecticAdjustment,
     Transform,
 )
-from separatrix.errors import InputError
+from separatrix.errors import InputError, did_you_mean
 
 # Name to the base and what it stands for.
 OPTIMIZERS: Mapping[str, tuple[type[Base], Mapping[str, Any]]] = {
@@ -51,6 +55,10 @@ SCHEMES: Mapping[str, type[Scheme]] = {
     "optimistic": Optimistic,
     "reflected": Reflected,
     "runge-kutta": RungeKutta,
+    "competitive": Competitive,
+    "proximal": Proximal,
+    "stabilised": Stabilised,
+    "curvature-clipped": CurvatureClipped,
     "lookahead": Lookahead,
 }
 # Transforms of the field under simultaneous steps, with what they have no default for.
@@ -93,7 +101,8 @@ class Spec:
         for key, value in self.settings.items():
             if key not in readers:
                 known = ", ".join(readers) or "none"
-                raise InputError(f"{self.option} {self.text}: {self.name} has no setting {key!r}; it has {known}.")
+                hint = did_you_mean(key, readers)
+                raise InputError(f"{self.option} {self.text}: {self.name} has no setting {key!r}{hint} It has {known}.")
             try:
                 found[key] = readers[key](value)
             except ValueError:
@@ -112,6 +121,7 @@ def find_method(problem: Problem, optimizers: Sequence[str], method: str | None)
         InputError: an unknown name or setting, or a scheme without optimizers.
     """
     own, players = problem.method, problem.subject.players
+    spec = None if method is None else _known(Spec.read("--method", method))
     bases = _find_bases(own, players, optimizers)
     if bases is None:
         if method is not None:
@@ -120,8 +130,8 @@ def find_method(problem: Problem, optimizers: Sequence[str], method: str | None)
                 "optimizer, such as --optimizer adam:lr=2e-4,betas=0.5/0.999."
             )
         return None
-    if method is not None:
-        scheme, transforms = _find_scheme(Spec.read("--method", method), own)
+    if spec is not None:
+        scheme, transforms = _find_scheme(spec, own)
     elif own is not None:
         scheme, transforms = own.scheme, own.transforms
     else:
@@ -165,7 +175,8 @@ def _find_bases(own: Method | None, players: Sequence[str], optimizers: Sequence
 def _find_base(spec: Spec) -> Base:
     if spec.name not in OPTIMIZERS:
         raise InputError(
-            f"--optimizer {spec.text}: there is no optimizer {spec.name!r}; there are {', '.join(OPTIMIZERS)}."
+            f"--optimizer {spec.text}: there is no optimizer {spec.name!r}{did_you_mean(spec.name, OPTIMIZERS)} There are "
+            f"{', '.join(OPTIMIZERS)}."
         )
     kind, meant = OPTIMIZERS[spec.name]
     own = fields(kind)  # type: ignore[arg-type]
@@ -190,9 +201,16 @@ def _find_scheme(spec: Spec, own: Method | None) -> tuple[Scheme, tuple[Transfor
     except InputError as error:
         said = str(error)
         raise InputError(said if said.startswith(spec.option) else f"{spec.option} {spec.text}: {said}") from None
-    raise InputError(
-        f"--method {spec.text}: there is no method {spec.name!r}; there are {', '.join([*SCHEMES, *TRANSFORMS])}."
-    )
+    raise AssertionError(spec.name)
+
+
+def _known(spec: Spec) -> Spec:
+    """The spec of a method that there is: a misspelling is told before anything that it would need."""
+    known = [*SCHEMES, *TRANSFORMS]
+    if spec.name not in known:
+        hint = did_you_mean(spec.name, known)
+        raise InputError(f"--method {spec.text}: there is no method {spec.name!r}{hint} There are {', '.join(known)}.")
+    return spec
 
 
 def _scheme(spec: Spec, own: Method | None) -> Scheme:

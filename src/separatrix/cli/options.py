@@ -74,8 +74,8 @@ Target = Annotated[
     str | None,
     typer.Argument(
         metavar="TARGET",
-        help="zoo:NAME, path/to/file.py:NAME or package.module:NAME: a Problem, a Field, a Game, or a function that "
-        "returns one. Without TARGET: the bundled digits GAN.",
+        help="zoo:NAME (separatrix zoo lists them), path/to/file.py:NAME or package.module:NAME: a Problem, a Field, a Game, "
+        "or a function that returns one. Without TARGET: the bundled digits GAN.",
         show_default=False,
     ),
 ]
@@ -138,7 +138,11 @@ Count = Annotated[
 Budget = Annotated[
     float | None,
     typer.Option(
-        callback=at_least(0), metavar="G", help="Begin no further part after so many gradients.", rich_help_panel=_HOW
+        callback=at_least(0),
+        metavar="G",
+        help="Begin no further part once so many gradient-equivalents are spent; a part under way is finished, and the "
+        "spectrum, which comes first, is always taken. Training is not counted.",
+        rich_help_panel=_HOW,
     ),
 ]
 Remaining = Annotated[

@@ -21,6 +21,8 @@ def check_outputs(paths: Sequence[Path], suffixes: Sequence[str]) -> None:
             raise InputError(f"-o {path} is a folder; name a file in it, such as {path / ('result' + suffixes[0])}.")
         if path.suffix not in suffixes:
             raise InputError(f"-o {path}: the suffix {path.suffix!r} is unknown; use one of {', '.join(suffixes)}.")
+        if path.parent.exists() and not path.parent.is_dir():
+            raise InputError(f"-o {path}: {path.parent} is a file, not a folder; choose another place.")
         if not path.parent.is_dir():
             raise InputError(f"-o {path}: the folder {path.parent} does not exist; create it first.")
         if not os.access(path.parent, os.W_OK):

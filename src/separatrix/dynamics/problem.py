@@ -45,6 +45,7 @@ class Problem:
         method: how it is trained.
         score: ``score(models)`` returns named numbers that say how good the result is.
         better: for each score, ``higher`` or ``lower``.
+        means: for each score that wants it, what it counts in a few words: ``of the 10 digits``.
         samples: ``samples(models)`` returns images ``(count, channels, height, width)`` in [0, 1], or points ``(count, 2)``.
         averages: averaged copies of players, by player; training updates each :class:`Average`, and scores are given for both.
         state: other state that no gradient moves, by name.
@@ -66,6 +67,7 @@ class Problem:
     state: Mapping[str, Any] | None = None
     facts: tuple[Fact, ...] = ()
     after: Callable[[Any], None] | None = None
+    means: Mapping[str, str] | None = None
 
     @property
     def game(self) -> Game:

@@ -11,6 +11,7 @@ import torch
 from separatrix.dynamics import Problem
 from separatrix.fields import Field, GameField
 from separatrix.probes.notebook import Notebook
+from separatrix.probes.numbers import complex_number
 from separatrix.probes.record import SEVERITIES, Diagnosis, Finding
 from separatrix.probes.run_diagnosis import versions
 from separatrix.probes.setting import Setting
@@ -54,14 +55,32 @@ def describe(book: Notebook, setting: Setting, problem: Problem | None, seed: in
     }
 
 
+def _of_a_score(problem: Problem, name: str) -> str:
+    better = (problem.better or {}).get(name)
+    return "; ".join(filter(None, [(problem.means or {}).get(name), f"{better} is better" if better else None]))
+
+
+def _known(value: Any) -> str:
+    """A known value in short: numbers to six digits, lists of them, conjugate pairs as they are."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_known, value))}]"
+    if isinstance(value, complex):
+        return complex_number(value.real, value.imag)
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _describe_problem(book: Notebook, problem: Problem) -> None:
+    if problem.facts:
+        book.sections["problem"]["known"] = {
+            fact.name: {"value": _known(fact.value), "source": fact.source} for fact in problem.facts
+        }
     models: Mapping[str, Any] = problem.game.models if not isinstance(problem.subject, Field) else {}
     if problem.score is not None:
         rows = [
             {
                 "name": name,
                 "value": float(value),
-                "sentence": f"{(problem.better or {}).get(name, '')} is better".strip(),
+                "sentence": _of_a_score(problem, name),
             }
             for name, value in problem.score(models).items()
         ]

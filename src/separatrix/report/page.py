@@ -28,7 +28,7 @@ in field sign, ``h lambda`` at the present step; ``x?`` may be ``None``, and a w
     samples           images [[0..255, height x width x channels]], height, width, channels
     score             rows [{name, value, sentence}]
     cost              rows [{part, gradients, seconds}], gradients, seconds
-    problem           flat: name to value
+    problem           flat: name to value, and known {fact: {value, source}}, in words (optional)
     method            scheme, period, bases {player: {kind, lr, ...}}, sentence
     reproduce         command, seed, versions {package: version}
 

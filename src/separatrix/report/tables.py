@@ -208,6 +208,13 @@ def facts(section: Section) -> Table:
     return Table(("what", "value"), tuple(rows))
 
 
+def problem(section: Section) -> Table:
+    """The problem, each known fact in a row of its own."""
+    flat = {key: value for key, value in section.items() if key != "known"}
+    known = (section.get("known") or {}).items()
+    return facts(flat | {f"known {name}": f"{fact['value']} ({fact['source']})" for name, fact in known})
+
+
 def method(section: Section) -> Table:
     flat = {key: value for key, value in section.items() if key != "bases"}
     bases = section.get("bases") or {}
@@ -227,7 +234,7 @@ def reproduce(section: Section) -> Table:
 
 
 TABLES: dict[str, Callable[[Section], Table]] = {
-    "problem": facts,
+    "problem": problem,
     "method": method,
     "spectrum": spectrum,
     "signature": signature,

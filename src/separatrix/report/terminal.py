@@ -79,6 +79,10 @@ def _blocks(diagnosis: Diagnosis) -> Iterator[RenderableType]:
     for note in page.general_notes(diagnosis):
         yield Text.assemble(("Note", "bold"), "  ", _clean(note))
         yield Text()
+    if known := (diagnosis.sections.get("problem") or {}).get("known"):
+        facts = "; ".join(f"{name} {fact['value']}" for name, fact in known.items())
+        yield Text.assemble(("Known", "bold"), "  ", _clean(facts + ".", "dim"))
+        yield Text()
     parts = list(page.parts(diagnosis))
     for part in parts:
         if part.key in SHOWN and not part.missing:

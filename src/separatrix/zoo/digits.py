@@ -17,7 +17,7 @@ from separatrix.fields.gan_losses import gan_losses
 from separatrix.fields.gradient_penalties import slope_penalty, watched
 from separatrix.fields.surroundings import default_dtype, frozen_randomness
 from separatrix.zoo.digits_data import SIDE, digits, minibatches
-from separatrix.zoo.digits_score import BETTER, score_images
+from separatrix.zoo.digits_score import BETTER, MEANS, score_images
 
 LATENT = 32
 SCORED = 2000
@@ -80,6 +80,7 @@ def digits_gan(
         method=Method({"G": base, "D": base}, Alternating(("D", "G"))),
         score=lambda models: score_images(_generate(models["G"], SCORED)),
         better=BETTER,
+        means=MEANS,
         samples=lambda models: (_generate(models["G"], 64).reshape(-1, 1, SIDE, SIDE) + 1) / 2,
         facts=(
             Fact(

@@ -14,12 +14,13 @@ from rich.text import Text
 
 from separatrix.cli.app import app
 from separatrix.cli.talk import Talk
+from separatrix.cli.usage import usage_message
 from separatrix.errors import SeparatrixError
 
 INPUT, COMPUTATION, INTERRUPTED = 2, 3, 130
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
     Args:
@@ -32,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Typer only parses: what it returns is an exit code (of --help) or the command, ready to run.
         parsed: int | Callable[[Talk], int] = app(arguments, prog_name="separatrix", standalone_mode=False)
         if not callable(parsed):
+            if parsed == INTERRUPTED:  # while a command was being imported: the parser swallows the interrupt
+                raise KeyboardInterrupt
             return int(parsed or 0)
         talk = Talk.of(arguments)
         with redirect_stdout(talk.err):  # what the user's own code prints is talk
@@ -45,15 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         return _report("interrupted; nothing was left half-written.", INTERRUPTED, error, arguments)
     except Exception as error:
-        message, code = explain(error)
+        message, code = explain(error, arguments)
         return _report(message, code, error, arguments)
 
 
-def explain(error: Exception) -> tuple[str, int]:
+def explain(error: Exception, arguments: Sequence[str] = ()) -> tuple[str, int]:
     """What to tell the user about an error, and the exit code."""
-    usage: Callable[[], str] | None = getattr(error, "format_message", None)  # typer's own errors
-    if usage is not None:
-        return f"{usage().rstrip('.')}; see separatrix --help, or --help after the command.", INPUT
+    if hasattr(error, "format_message"):  # typer's own errors
+        return usage_message(error, arguments), INPUT
     if isinstance(error, SeparatrixError):
         return str(error), error.exit_code
     # An ImportError raised by hand has no name: a missing extra, with the command that installs it.

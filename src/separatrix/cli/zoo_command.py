@@ -1,0 +1,27 @@
+"""``separatrix zoo [NAME]``: the named problems, or what is known of one. Imported when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from separatrix.cli import options as opt
+from separatrix.cli.talk import Talk
+
+
+def zoo(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="Of one problem: options and known facts.", show_default=False)
+    ] = None,
+    *,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> Callable[[Talk], int]:
+    """List the named problems that a TARGET can be, or what is known of one."""
+    from separatrix.cli.zoo_listing import list_zoo, show_problem
+
+    return list_zoo if name is None else partial(show_problem, name)
