@@ -7,7 +7,7 @@ from small_games import data, net
 from torch import nn
 from torch.nn import functional as F
 
-from separatrix.errors import WrongDerivativeError
+from separatrix.errors import UnsupportedOperatorError, WrongDerivativeError
 from separatrix.fields import Game, Loss
 
 
@@ -127,3 +127,10 @@ def test_a_custom_function_with_a_hidden_factor_is_refused_by_name(cube):
         WrongDerivativeError, match=f"contradicts its field.*Custom functions in the losses: {cube.__name__}"
     ):
         Loss(net(4, 5, 3), lambda m, b: cube.apply(m(b)).mean()).on(data(6, 4)).jacobian()
+
+
+def test_a_custom_function_is_refused_on_the_dual_route():
+    field = Loss(net(4, 5, 3), lambda m, b: OldCube.apply(m(b)).mean()).on(data(6, 4))
+    J = field.jacobian(route="dual", checks=False)
+    with pytest.raises(UnsupportedOperatorError, match=r"custom autograd\.Function.*use route='stream' or 'retained'"):
+        J.rows_apply(J.x)

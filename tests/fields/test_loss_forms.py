@@ -1,10 +1,11 @@
 """Every loss form: products agree with differences of the field, or the form is refused by name."""
 
 import re
+from contextlib import nullcontext
 
 import pytest
 import torch
-from field_oracle import assert_products_are_right
+from field_oracle import assert_products_are_right, differences
 from small_games import classes, data, net
 from torch import nn
 from torch.nn import functional as F
@@ -41,6 +42,19 @@ def test_a_supervised_loss_agrees_with_differences(name):
     with untouched(model):
         J = assert_products_are_right(field, step=1e-6, tolerance=1e-6)
         assert "symmetric" in J.tags
+
+
+# What torch has no forward-mode derivatives for, or refuses to combine with backward ones.
+NOT_DUAL = {"Huber", "MSE with a constant target"}
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_a_supervised_loss_is_right_on_the_dual_route_or_refused_there(name):
+    field = Loss(net(4, 5, 3), lambda m, batch: SUPERVISED[name](m(batch))).on(data(6, 4))
+    J = field.jacobian(route="dual", checks=False)
+    z = J.x.flip(0)
+    with pytest.raises(UnsupportedOperatorError, match="use route='stream'") if name in NOT_DUAL else nullcontext():
+        torch.testing.assert_close(J @ z, differences(field, z, step=1e-6), rtol=1e-5, atol=1e-7)
 
 
 def adversarial(penalty):
@@ -86,6 +100,8 @@ def test_a_gradient_penalty_inside_the_loss_agrees_with_differences(penalty):
     field = Game(players, adversarial(penalty)).on(batch)
     with untouched(*players.values(), *batch):
         assert assert_products_are_right(field).findings == []
+        J = field.jacobian(route="dual", checks=False)
+        torch.testing.assert_close(J @ J.x, differences(field, J.x), rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize("attention", [False, True])

@@ -29,7 +29,9 @@ def test_every_other_route_agrees_with_differences_too(name):
     z, u = torch.randn(2, field.space.n, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     expected = differences(field, z, step=1e-5 if name in SMOOTH else 1e-7)
     scale = (1e-7 if name in SMOOTH else 1e-5) * (float(expected.norm()) + 1e-12)
-    for route in ("stream", "dense"):
+    for route in ("stream", "dual", "dense"):
+        if route == "dual" and "grid_sample" in name:  # refused by name: see test_routes
+            continue
         with untouched(*field.game.models.values()):
             J = field.jacobian(route=route, checks=False)
             forward, backward = J @ z, J.T @ u

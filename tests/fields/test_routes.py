@@ -9,12 +9,12 @@ from small_games import data, gan_losses, net, small_gan
 from torch import nn
 
 from separatrix.dynamics import Consensus
-from separatrix.errors import InputError, StaleOperatorError
+from separatrix.errors import InputError, StaleOperatorError, UnsupportedOperatorError
 from separatrix.fields import FunctionField, Game, Loss
 from separatrix.linalg import eigenvalues
 from untouched import untouched
 
-OTHERS = ["stream", "dense"]
+OTHERS = ["stream", "dual", "dense"]
 BATCHES = [data(6, 3), data(2, 3, seed=4), data(5, 3, seed=5)]
 
 
@@ -87,6 +87,28 @@ def test_a_streamed_block_rebuilds_once_for_all_its_vectors():
     assert field.gradients - before == pytest.approx(3 * share)
 
 
+def test_a_dual_operator_keeps_no_graph_and_rebuilds_for_each_vector():
+    field = small_gan().on(batches=BATCHES)
+    J = field.jacobian(route="dual", checks=False)
+    block = data(4, field.space.n)
+    J.rows(block)
+    assert field.gradients == pytest.approx(1 + 3 * 4)
+    assert (J.products, J.passes) == ({"J.T": 0, "J": 4}, 0)
+    J.T.rows(block)
+    assert field.gradients == pytest.approx(13 + 1 + 2 * 4)
+    assert J.passes == 1
+
+
+def test_what_has_no_forward_derivative_is_refused_by_name_on_the_dual_route():
+    from module_cases import SMOOTH, against_a_critic
+
+    field = against_a_critic(*SMOOTH["grid_sample"], torch.float64)
+    J = field.jacobian(route="dual", checks=False)
+    J.T @ J.x
+    with pytest.raises(UnsupportedOperatorError, match=r"forward-mode.*grid_sampler.*use route='stream' or 'retained'"):
+        J @ J.x
+
+
 def test_a_dense_operator_costs_its_rows_once_and_nothing_after():
     field = small_gan().on(batches=BATCHES)
     J = field.jacobian(route="dense", checks=False)
@@ -135,7 +157,8 @@ def test_streaming_holds_the_graph_of_one_batch_and_lets_it_go():
     few, many = [data(64, 3)], [data(64, 3, seed=s) for s in range(8)]
     assert peak_of("stream", many).peak == peak_of("stream", few).peak
     assert peak_of("retained", many).peak >= 7 * peak_of("retained", few).peak
-    assert peak_of("stream", many).now == 0
+    assert peak_of("dual", many).peak == peak_of("dual", few).peak
+    assert peak_of("stream", many).now == peak_of("dual", many).now == 0
     assert peak_of("dense", few).now == 0
 
 
@@ -166,16 +189,16 @@ def test_a_dense_operator_is_stale_when_a_player_moved_and_forms_its_matrix_anew
 
 
 @pytest.mark.parametrize("change", ["mode", "buffer", "frozen parameter"])
-@pytest.mark.parametrize("here", [True, False])
-def test_a_streamed_operator_sees_what_is_no_parameter(change, here):
+@pytest.mark.parametrize("route", ["stream", "dual"])
+def test_a_streamed_operator_sees_what_is_no_parameter(change, route):
     """A graph that is kept keeps all of it; one that is built anew would answer for another field."""
     generator = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 3)).double()
     generator[3].bias.requires_grad_(False)
     if change == "buffer":
         generator.eval()
     field = Game({"G": generator, "D": net(3, 4, 1)}, gan_losses).on(batches=BATCHES)
-    x, u = None if here else field.point + 0.1, data(field.space.n)
-    J, kept = field.jacobian(x, route="stream", checks=False), field.jacobian(x, checks=False)
+    x, u = None if route == "stream" else field.point + 0.1, data(field.space.n)
+    J, kept = field.jacobian(x, route=route, checks=False), field.jacobian(x, checks=False)
     expected = kept @ u
     torch.testing.assert_close(J @ u, expected)
     if change == "mode":
@@ -222,7 +245,9 @@ def test_an_eigensolver_finds_the_same_on_every_route():
 
 def test_routes_that_do_not_fit_are_named():
     field = small_gan().on(data(6, 3))
-    with pytest.raises(InputError, match=r"route must be one of 'retained', 'stream', 'dense', got 'streaming'"):
+    with pytest.raises(
+        InputError, match=r"route must be one of 'retained', 'stream', 'dual', 'dense', got 'streaming'"
+    ):
         field.jacobian(route="streaming")
     wide = Loss(torch.zeros(10_001), lambda m, b: m.square().sum()).on()
     with pytest.raises(InputError, match=r"10001 x 10001; it takes up to n = 10000.*route='retained'"):

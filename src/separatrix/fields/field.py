@@ -137,7 +137,8 @@ class Field(ABC):
         Args:
             x: the point; where the field stands if ``None``, and then the operator refuses to answer (``strict``) or
                 is built anew (``rebuild``) once the field stands elsewhere.
-            route: ``retained``, ``stream`` where the graphs of all batches are too much to keep, ``dense`` for small n.
+            route: ``retained``; ``stream`` or ``dual`` where the graphs of all batches are too much to keep; ``dense`` for
+                small n.
             checks: run the self-tests (about 30 gradients).
             policy: ``strict`` or ``rebuild``.
         """

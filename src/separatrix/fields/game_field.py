@@ -66,6 +66,11 @@ class GameField(Field):
         flat = torch.cat([p.detach().reshape(-1) for p in self.game.parameters])
         return flat.to(self.dtype, copy=True)
 
+    def stands_at(self, leaves: Sequence[Tensor]) -> bool:
+        self._check_parameters()
+        pairs = zip(self.game.parameters, leaves, strict=True)
+        return all(torch.equal(own.detach().to(self.dtype), leaf.detach()) for own, leaf in pairs)
+
     def _check_parameters(self) -> None:
         """The modules must still hold the parameters that the game was made with, on the device of this field."""
         now = dict(self.game.arena.named_parameters())

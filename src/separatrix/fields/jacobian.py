@@ -29,7 +29,8 @@ class Jacobian(LinearOperator):
         x: the point; where the field stands if ``None``.
         route: how products are computed, the same numbers up to rounding. ``retained``: from one graph that is kept; the
             default. ``stream``: batch after batch, each graph built anew for a block of vectors and freed; for fields
-            whose graphs do not fit in memory together. ``dense``: from the matrix, formed at the build; for small n.
+            whose graphs do not fit in memory together. ``dual``: ``J @ u`` by forward-mode derivatives, where all operators have
+            them; ``J.T @ u`` as ``stream``. ``dense``: from the matrix, formed at the build; for small n.
         checks: run the self-tests of :mod:`separatrix.fields.selftests`.
         policy: what happens when the field has moved on since the build: ``strict`` raises, ``rebuild`` builds anew.
             An operator built at an explicit ``x`` never gets stale.
@@ -49,6 +50,7 @@ class Jacobian(LinearOperator):
     | --- | --- | --- | --- | --- |
     | retained | 1, and 2 for the first ``J @ u`` | 2 k | 2 k to 2.7 k | the graphs of all batches |
     | stream | 1 | 1 + 2 k | 3 + 2 k to 3 + 2.7 k | the graph of one batch |
+    | dual | 1 | 1 + 2 k | 3 k | the graph of one batch |
     | dense | 1 + 2 n | none | none | n^2 numbers |
 
     Example:
@@ -92,7 +94,7 @@ class Jacobian(LinearOperator):
 
     @property
     def passes(self) -> int:
-        """How often the graphs of the batches were built anew for products; 0 but for the route ``stream``."""
+        """How often the graphs of the batches were built anew for products; 0 for kept graphs."""
         return self._products.passes
 
     @property
@@ -193,7 +195,8 @@ class Jacobian(LinearOperator):
         return total
 
     def _finite(self, results: Tensor, product: str) -> Tensor:
-        if not bool(torch.isfinite(results).all()):
+        # The cheap test; a sum may overflow, so only the full one accuses.
+        if not math.isfinite(float(results.sum())) and not bool(torch.isfinite(results).all()):
             vector, bad = (~torch.isfinite(results)).nonzero()[0].tolist()
             raise NonFiniteError(
                 f"the product {product} is {results[vector, bad].item()} in {self.field.space.name_of(bad)}; a second derivative is "

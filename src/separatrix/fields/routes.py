@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from separatrix.errors import InputError, StaleOperatorError
+from separatrix.errors import InputError, SeparatrixError, StaleOperatorError, UnsupportedOperatorError
 from separatrix.fields.field import Field, Rows
 from separatrix.fields.graph import Graph
 from separatrix.fields.normalisation import third_derivatives
@@ -31,7 +32,10 @@ class Route(ABC):
     """
 
     rows: Rows
-    passes: int = 0
+
+    @property
+    def passes(self) -> int:
+        return 0
 
     def __init__(self, field: Field, leaves: Sequence[Tensor]) -> None:
         self.field, self.leaves = field, list(leaves)
@@ -65,6 +69,8 @@ class Retained(Route):
     def pull(self, block: Sequence[Mapping[tuple[str, int], Tensor]]) -> Tensor:
         self.field.gradients += 2.0 * sum(self._share(cotangents) for cotangents in block)
         pulled = self.graph.pull([[c.get(key) for key in self.rows] for c in block])
+        if len(pulled) == 1:  # without another copy of n numbers
+            return self.field.space.join(pulled[0])[None]
         return torch.stack([self.field.space.join(pieces) for pieces in pulled])
 
     def push(self, block: Sequence[Tensor]) -> list[Rows]:
@@ -82,11 +88,16 @@ class Stream(Route):
 
     def __init__(self, field: Field, leaves: Sequence[Tensor]) -> None:
         super().__init__(field, leaves)
+        self._passes = 0
         self.rows = {}
         for number in range(field.parts):  # with a graph, as the passes build it: to the last bit the same
-            for key, row in self._trace(number, field.players).items():
+            for key, row in self.trace(number, field.players, self.leaves).items():
                 self.rows[key] = self.rows[key] + row.detach() if key in self.rows else row.detach()
         field.gradients += field.share()
+
+    @property
+    def passes(self) -> int:
+        return self._passes
 
     def pull(self, block: Sequence[Mapping[tuple[str, int], Tensor]]) -> Tensor:
         total = torch.zeros(len(block), self.field.space.n, dtype=self.field.dtype, device=self.field.device)
@@ -121,21 +132,22 @@ class Stream(Route):
         found = {key: torch.zeros_like(row) for key, row in self.rows.items() if key[0] in players}
 
         def one(number: int) -> None:
-            rows = self._trace(number, players)
+            rows = self.trace(number, players, self.leaves)
             for key, row in rows.items():
                 found[key] += row.detach()
             use(Graph(self.field, self.leaves, list(rows.values())), list(rows))
 
         for number in range(self.field.parts):
             one(number)
-        self.passes += 1
-        self._check_same_field(found)
+        self._passes += 1
+        self.check_same_field(found)
 
-    def _trace(self, number: int, players: Sequence[str]) -> Rows:
+    def trace(self, number: int, players: Sequence[str], leaves: Sequence[Tensor]) -> Rows:
+        """One batch's part of the directions, with its graph."""
         with torch.inference_mode(False), third_derivatives(takes_third_derivatives(self.field)):
-            return self.field.trace_part(number, self.leaves, players=players, create_graph=True)
+            return self.field.trace_part(number, leaves, players=players, create_graph=True)
 
-    def _check_same_field(self, found: Rows) -> None:
+    def check_same_field(self, found: Rows) -> None:
         """The rebuilt directions against those of the build: free, and it sees buffers, modes and frozen parameters."""
         now, built = (torch.cat([rows[key].reshape(-1) for key in found]) for rows in (found, self.rows))
         gap, size = float((now - built).norm()), float(built.norm())
@@ -146,6 +158,62 @@ class Stream(Route):
                 f"{gap:.3g} of {size:.3g}): a buffer (running statistics), a train or eval mode, a frozen parameter or "
                 "something that the losses read has changed. Build it again with field.jacobian(route='stream')."
             )
+
+
+class Dual(Route):
+    """Forward-mode derivatives of a gradient with its graph, a vector at a time; nothing is kept.
+
+    ``J @ u`` for little memory and one vector after the other; the transpose goes batch after batch.
+
+    Cost: the memory of one batch's graph; ``push`` 3 gradients a vector, ``pull`` as :class:`Stream`.
+
+    Raises:
+        UnsupportedOperatorError: at the first ``J @ u``, where an operator has no forward-mode derivative.
+    """
+
+    def __init__(self, field: Field, leaves: Sequence[Tensor]) -> None:
+        super().__init__(field, leaves)
+        self.stream = Stream(field, leaves)
+        self.rows = self.stream.rows
+
+    @property
+    def passes(self) -> int:
+        return self.stream.passes
+
+    def pull(self, block: Sequence[Mapping[tuple[str, int], Tensor]]) -> Tensor:
+        return self.stream.pull(block)
+
+    def push(self, block: Sequence[Tensor]) -> list[Rows]:
+        self.field.gradients += 3.0 * len(block) * self.field.share()
+        try:
+            return [self._push(u) for u in block]
+        except (StaleOperatorError, torch.OutOfMemoryError):
+            raise
+        except (SeparatrixError, RuntimeError) as error:  # the build has differentiated all of it backwards
+            raise UnsupportedOperatorError(
+                f"route='dual' needs forward-mode derivatives of what is inside {self.field.name!r}: "
+                f"{str(error).strip().splitlines()[0][:200]}; use route='stream' or 'retained'."
+            ) from error
+
+    def _push(self, u: Tensor) -> Rows:
+        primal = {key: torch.zeros_like(row) for key, row in self.rows.items()}
+        found = {key: torch.zeros_like(row) for key, row in self.rows.items()}
+
+        def one(number: int) -> None:
+            with torch.inference_mode(False), forward_ad.dual_level():
+                pieces = zip(self.leaves, self.field.space.split(u), strict=True)
+                duals = [forward_ad.make_dual(leaf, piece) for leaf, piece in pieces]  # type: ignore[no-untyped-call]
+                # Without a graph the tangents of what a gradient saved would be lost, silently.
+                for key, row in self.stream.trace(number, self.field.players, duals).items():
+                    value, tangent = forward_ad.unpack_dual(row)  # type: ignore[no-untyped-call]
+                    primal[key] += value.detach()
+                    if tangent is not None:
+                        found[key] += tangent.detach()
+
+        for number in range(self.field.parts):
+            one(number)
+        self.stream.check_same_field(primal)
+        return found
 
 
 class Dense(Route):
@@ -185,4 +253,4 @@ class Dense(Route):
         return {key: piece.view(row.shape) for (key, row), piece in zip(self.rows.items(), pieces, strict=True)}
 
 
-ROUTES: dict[str, type[Route]] = {"retained": Retained, "stream": Stream, "dense": Dense}
+ROUTES: dict[str, type[Route]] = {"retained": Retained, "stream": Stream, "dual": Dual, "dense": Dense}
