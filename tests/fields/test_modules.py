@@ -3,9 +3,10 @@
 import pytest
 import torch
 from field_oracle import assert_products_are_right, differences
-from module_cases import KINKED, SMOOTH, Then, against_a_critic, tokens
+from module_cases import KINKED, NOT_TWICE, SMOOTH, Then, against_a_critic, tokens
 from torch import nn
 
+from separatrix.errors import UnsupportedOperatorError
 from untouched import untouched
 
 
@@ -49,6 +50,13 @@ def test_in_float32_the_jacobian_is_that_of_float64_to_rounding(name):
     assert J.findings == []
     for found, expected in ((J @ u, exact @ u.double()), (J.T @ u, exact.T @ u.double())):
         torch.testing.assert_close(found.double(), expected, rtol=0, atol=3e-4 * float(expected.norm()))
+
+
+@pytest.mark.skipif(not NOT_TWICE, reason="this torch differentiates every module here twice")
+def test_what_this_torch_cannot_differentiate_twice_is_refused_by_name():
+    for case in NOT_TWICE.values():
+        with pytest.raises(UnsupportedOperatorError, match="grid_sampler_2d_backward"):
+            against_a_critic(*case, torch.float64).jacobian()
 
 
 def test_a_padding_row_is_left_out_with_a_finding():
