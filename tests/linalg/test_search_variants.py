@@ -14,7 +14,15 @@ from separatrix.linalg import (
     Near,
     Tagged,
     eigenvalues,
+    extremes,
+    gmres,
+    lsmr,
+    minres,
+    numerical_range,
     rightmost_by_filter,
+    singular_values,
+    spectral_density,
+    stability,
     two_sided_eigenvalues,
 )
 from separatrix.linalg.counting import Counted
@@ -254,3 +262,47 @@ def test_progress_is_one_line_on_stderr_and_only_when_asked(capsys):
     assert "rightmost eigenvalues: 10 products" in err
     assert "\n" not in err
     assert torch.equal(quiet.values, loud.values)
+
+
+LONG = {
+    "rightmost eigenvalues": lambda a, on: eigenvalues(a, 2, dense_up_to=0, max_products=60, progress=on),
+    "filtered eigenvalues": lambda a, on: rightmost_by_filter(a, 1, max_products=200, progress=on),
+    "largest singular values": lambda a, on: singular_values(a, 2, dense_up_to=0, max_products=60, progress=on),
+    "ends of the spectrum": lambda a, on: extremes(a.sym, max_products=30, progress=on),
+    "numerical range": lambda a, on: numerical_range(a, 2, max_products=80, dense_up_to=0, progress=on),
+    "density from 2 probes": lambda a, on: spectral_density(a.sym, 2, steps=10, progress=on),
+    "gmres": lambda a, on: gmres(a, torch.ones(N, dtype=torch.float64), max_products=60, progress=on),
+    "minres": lambda a, on: minres(a.sym, torch.ones(N, dtype=torch.float64), max_products=60, progress=on),
+    "lsmr": lambda a, on: lsmr(a, torch.ones(N, dtype=torch.float64), max_products=60, progress=on),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_every_long_solver_shows_its_progress_and_gives_the_same_with_and_without(name, capsys):
+    a = Dense(wishart_plus_skew(N, 16))
+    loud, out = LONG[name](a, True), capsys.readouterr()
+    quiet, nothing = LONG[name](a, None), capsys.readouterr()
+    assert out.err.startswith(f"\r{name}: ")
+    assert " products" in out.err
+    assert out.err.endswith("\r\033[K")
+    assert nothing.err == nothing.out == out.out == ""
+    assert loud.status == quiet.status
+
+
+@pytest.mark.parametrize("both", [stability, two_sided_eigenvalues])
+def test_a_question_of_several_searches_shows_each(both, capsys):
+    both(Dense(wishart_plus_skew(N, 17)), 1, dense_up_to=0, max_products=200, progress=True)
+    assert capsys.readouterr().err.count("\r\033[K") >= 2
+
+
+# two sides
+
+
+def test_the_left_search_starts_from_the_right_vectors_where_they_are_its_own():
+    a = Dense(wishart_plus_skew(N, 18, skew=0.0))
+    found = two_sided_eigenvalues(a, 3, target="largest", dense_up_to=0)
+    alone = eigenvalues(a.T, 3, target="largest", dense_up_to=0)
+    assert found.left.converged.all()
+    assert found.left.products < alone.products
+    assert found.condition.max() < 1 + 1e-6
+    assert found.right.products + found.left.products <= 3000

@@ -176,6 +176,63 @@ def test_recycling_stays_right_when_the_operator_has_moved():
     assert torch.allclose(found.value, torch.linalg.solve(a, b), atol=1e-6)
 
 
+def slow_system(drift=0.0):
+    """Five slow modes, one pair among them, before a cluster around one."""
+    t = torch.diag(torch.cat([torch.tensor([1e-3, 2e-3, 5e-3]), torch.linspace(0.8, 1.2, N - 3)]).double())
+    t[3:5, 3:5] = torch.tensor([[2e-3, 4e-3], [-4e-3, 2e-3]])
+    t += 0.05 * torch.triu(gaussian(N, N, 59), 1) / N**0.5
+    q = orthogonal(N, 60)
+    return q @ (t + drift * 1e-4 * gaussian(N, N, 61) / N**0.5) @ q.T
+
+
+def test_what_a_solve_keeps_are_its_slowest_directions():
+    a = slow_system()
+    found = gmres(Dense(a), right_side(), restart=40, keep=5, tol=1e-10)
+    u = found.recycled
+    values, vectors = torch.linalg.eig(a)
+    slow = vectors[:, values.abs().argsort()[:5]]
+    basis = torch.linalg.qr(u.T).Q.to(slow.dtype)
+    assert len(u) in (5, 6)
+    assert torch.linalg.vector_norm(slow - basis @ (basis.mH @ slow), dim=0).max() < 1e-4
+
+
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_a_sequence_of_drifting_systems_is_solved_with_far_fewer_products(preconditioned):
+    scale = 1 + torch.rand(N, generator=torch.Generator().manual_seed(62), dtype=torch.float64)
+    options = {"restart": 12, "tol": 1e-8, "preconditioner": (lambda u: scale * u) if preconditioned else None}
+    cold = warm = 0
+    kept = None
+    for step in range(4):
+        a, b = slow_system(step), right_side(seed=70 + step)
+        plain = gmres(Dense(a), b, **options)
+        found = gmres(Dense(a), b, recycle=kept, keep=5, **options)
+        kept = found.recycled
+        assert found.converged
+        assert true_residual(a, found, b) < 2e-8
+        cold, warm = cold + plain.products, warm + found.products
+    assert warm < 0.6 * cold
+
+
+def test_keeping_helps_the_restarts_of_a_single_solve_and_costs_no_product():
+    a = Dense(slow_system())
+    plain, kept = (gmres(a, right_side(), restart=12, tol=1e-8, keep=keep) for keep in (0, 5))
+    assert kept.products < 0.6 * plain.products
+    assert plain.recycled is None
+    first = [gmres(a, right_side(), restart=12, max_products=14, keep=keep) for keep in (0, 5)]
+    assert first[0].products == first[1].products
+    assert first[0].residual == first[1].residual
+
+
+def test_the_schur_vectors_of_a_search_can_be_recycled():
+    a = Dense(slow_system())
+    slow = eigenvalues(a, 5, target=lambda lam: -lam.abs(), dense_up_to=0, tol=1e-6)
+    rows = slow.krylov.schur_vectors()
+    assert torch.allclose(rows @ rows.T, torch.eye(len(rows), dtype=torch.float64), atol=1e-9)
+    helped = gmres(a, right_side(), recycle=rows, restart=12, tol=1e-8)
+    assert helped.converged
+    assert helped.products < 0.5 * gmres(a, right_side(), restart=12, tol=1e-8).products
+
+
 def test_dependent_recycled_vectors_are_refused():
     with pytest.raises(InputError, match="dependent"):
         gmres(DEFINITE, right_side(), recycle=torch.ones(2, N, dtype=torch.float64))
@@ -268,6 +325,7 @@ def test_a_right_side_outside_the_range_is_left_alone():
         (lambda: lsmr(DEFINITE, right_side(), damping=-1.0), "damping must be"),
         (lambda: lsmr(DEFINITE, right_side(), max_products=2), "max_products must be at least 5"),
         (lambda: gmres(DEFINITE, right_side(), recycle=torch.ones(2, 3)), "recycle must have shape"),
+        (lambda: gmres(DEFINITE, right_side(), keep=N), f"keep must be between 0 and {N - 1}"),
     ],
 )
 def test_bad_settings_are_named(call, message):

@@ -6,10 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+Report = Callable[..., None]
+
 
 @contextmanager
-def progress_line(progress: bool | None, what: str) -> Iterator[Callable[[int, float], None] | None]:
+def progress_line(progress: bool | None, what: str) -> Iterator[Report | None]:
     """Yields ``report(products, excess)``, or None where the line is off; clears the line at the end.
+
+    ``excess`` is the error over the tolerance; None where there is none to speak of.
 
     Args:
         progress: True, False, or None for "only on a terminal".
@@ -19,8 +23,9 @@ def progress_line(progress: bool | None, what: str) -> Iterator[Callable[[int, f
         yield None
         return
 
-    def report(products: int, excess: float) -> None:
-        sys.stderr.write(f"\r{what}: {products} products, error {max(excess, 1.0):.1e} times the tolerance\033[K")
+    def report(products: int, excess: float | None = None) -> None:
+        error = "" if excess is None else f", error {max(excess, 1.0):.1e} times the tolerance"
+        sys.stderr.write(f"\r{what}: {products} products{error}\033[K")
         sys.stderr.flush()
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -96,8 +97,12 @@ def two_sided_eigenvalues(
     tol: float = 1e-6,
     seed: int | torch.Generator = 0,
     dense_up_to: int = DENSE_UP_TO,
+    progress: bool | None = None,
 ) -> TwoSided:
-    """The wanted eigenvalues from both sides, independently, with condition numbers and error bars.
+    """The wanted eigenvalues from both sides, with condition numbers and error bars.
+
+    The right side is searched first, with half of the budget at most. The left search starts from its vectors, which are
+    its own where the operator is normal, and has what is left of the budget.
 
     Args:
         operator: square, ``(n, n)``, with both products.
@@ -107,22 +112,21 @@ def two_sided_eigenvalues(
         tol: relative residual on each side.
         seed: of both starts.
         dense_up_to: the largest n whose matrix is formed.
+        progress: a line on stderr; None means only on a terminal.
 
-    Cost: two calls of :func:`eigenvalues`, one with ``A``, one with ``A.T``.
+    Cost: two calls of :func:`eigenvalues`, one with ``A``, one with ``A.T``, the second warm.
     """
     check_count("max_products", max_products, least=2)
     generator = as_generator(seed)
-    right, left = (
-        eigenvalues(
-            side,
-            k,
-            target=target,
-            max_products=max_products // 2,
-            tol=tol,
-            seed=generator,
-            dense_up_to=dense_up_to,
-        )
-        for side in (operator, operator.T)
+    common: dict[str, Any] = {"target": target, "tol": tol, "seed": generator, "progress": progress}
+    right = eigenvalues(operator, k, max_products=max_products // 2, dense_up_to=dense_up_to, **common)
+    left = eigenvalues(
+        operator.T,
+        k,
+        max_products=max(1, max_products - right.products),
+        dense_up_to=dense_up_to if right.complete else 0,
+        start=None if right.complete else right,
+        **common,
     )
     kappa = condition_numbers(right, left)
     errors = torch.where(right.residuals > 0, kappa * right.residuals, 0.0)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from separatrix.linalg._checks import check_count, check_positive, check_square, check_tag
 from separatrix.linalg._draw import as_generator, seed_number, signs
+from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.estimate import Estimate, from_samples
 from separatrix.linalg.krylov_schur import expand
@@ -68,7 +69,12 @@ class SpectralDensity:
 
 
 def spectral_density(
-    operator: LinearOperator, probes: int = 10, *, steps: int = 40, seed: int | torch.Generator = 0
+    operator: LinearOperator,
+    probes: int = 10,
+    *,
+    steps: int = 40,
+    seed: int | torch.Generator = 0,
+    progress: bool | None = None,
 ) -> SpectralDensity:
     """Where the eigenvalues of a symmetric operator lie, all of them, with error bars over the probes.
 
@@ -81,6 +87,7 @@ def spectral_density(
         probes: random sign vectors, at least 2.
         steps: Lanczos steps per probe; about 40 resolves edges and outliers, smooth functions need fewer.
         seed: of the probes.
+        progress: a line on stderr; None means only on a terminal.
 
     Raises:
         InputError: no symmetric tag.
@@ -103,18 +110,19 @@ def spectral_density(
     counted, generator = Counted(operator), as_generator(seed)
     nodes, weights = torch.zeros(2, probes, m, dtype=torch.float64)
     basis = torch.empty(m + 1, n, dtype=operator.dtype, device=operator.device)
-    for i in range(probes):
-        basis[0] = signs(operator, n, generator) / n**0.5
-        H = np.zeros((m + 1, m))
-        j = 0
-        while j < m:
-            expand(counted, basis, H, j, generator)
-            j += 1
-            if H[j, j - 1] == 0:
-                break
-        T = H[:j, :j]
-        values, vectors = np.linalg.eigh((T + T.T) / 2)
-        nodes[i, :j] = torch.from_numpy(values)
-        weights[i, :j] = torch.from_numpy(vectors[0] ** 2)
+    with progress_line(progress, f"density from {probes} probes") as counted.report:
+        for i in range(probes):
+            basis[0] = signs(operator, n, generator) / n**0.5
+            H = np.zeros((m + 1, m))
+            j = 0
+            while j < m:
+                expand(counted, basis, H, j, generator)
+                j += 1
+                if H[j, j - 1] == 0:
+                    break
+            T = H[:j, :j]
+            values, vectors = np.linalg.eigh((T + T.T) / 2)
+            nodes[i, :j] = torch.from_numpy(values)
+            weights[i, :j] = torch.from_numpy(vectors[0] ** 2)
     status = f"density from {probes} probes of {m} Lanczos steps, {counted.spent} products."
     return SpectralDensity(nodes, weights, n, counted.spent, seed_number(seed), status)

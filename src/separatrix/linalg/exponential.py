@@ -7,6 +7,7 @@ from torch import Tensor
 
 from separatrix.linalg._checks import check_count, check_positive, check_square
 from separatrix.linalg._draw import as_generator, normal, seed_number
+from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.eigen_record import Eigenvalues, status_of
 from separatrix.linalg.krylov_schur import krylov_schur, lift
@@ -54,6 +55,7 @@ def rightmost_by_filter(
     max_products: int = 3000,
     tol: float = 1e-6,
     seed: int | torch.Generator = 0,
+    progress: bool | None = None,
 ) -> Eigenvalues:
     """The ``k`` rightmost eigenvalues through ``R(h A)^s``, holding about ten vectors.
 
@@ -70,6 +72,7 @@ def rightmost_by_filter(
         max_products: the budget.
         tol: relative residual at which a value counts as converged.
         seed: of the start.
+        progress: a line on stderr; None means only on a terminal.
 
     Cost: ``4 s`` products per Krylov step; seen: 300 where plain Krylov-Schur needs 120 to 160.
 
@@ -94,15 +97,17 @@ def rightmost_by_filter(
     radius = 1.3 * float(rough.values.abs().max())
     step = ExponentialStep(counted, 2.0 / radius if radius > 0 else 1.0, repeats)
     reserve = 2 * k + 6
-    form = krylov_schur(
-        Counted(step, max(1, int(counted.left - reserve) // (4 * repeats))),
-        k=k,
-        key=TARGETS["largest"],
-        tol=0.1 * tol,
-        start=normal(operator, n, generator),
-        basis_size=m,
-        generator=generator,
-    )
+    with progress_line(progress, "filtered eigenvalues") as counted.report:
+        form = krylov_schur(
+            Counted(step, max(1, int(counted.left - reserve) // (4 * repeats))),
+            k=k,
+            key=TARGETS["largest"],
+            tol=0.1 * tol,
+            start=normal(operator, n, generator),
+            basis_size=m,
+            generator=generator,
+        )
+    counted.report = None
     filtered = lift(form)
     _, size, span = torch.linalg.svd(torch.cat([filtered.real, filtered.imag]), full_matrices=False)
     Q = span[size > 1e-5 * size[0]]

@@ -13,6 +13,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.linalg._checks import check_count, check_positive, check_square, check_tag
 from separatrix.linalg._draw import as_generator, normal, seed_number
+from separatrix.linalg._progress import Report, progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.krylov_schur import expand
 from separatrix.linalg.operator import LinearOperator
@@ -59,6 +60,7 @@ def extremes(
     failure: float = 1e-6,
     max_products: int = 200,
     seed: int | torch.Generator = 0,
+    progress: bool | None = None,
 ) -> Extremes:
     """Ritz values at both ends of a symmetric operator and probabilistic bounds outside them.
 
@@ -75,6 +77,7 @@ def extremes(
         failure: probability that a bound is wrong, both ends together.
         max_products: steps at most.
         seed: of the start.
+        progress: a line on stderr; None means only on a terminal.
 
     Cost: up to ``max_products`` products and as many vectors.
 
@@ -87,11 +90,20 @@ def extremes(
         >>> 1 <= found.upper_bound <= 1.01
         True
     """
-    return extremes_and_top(operator, tol=tol, failure=failure, max_products=max_products, seed=seed)[0]
+    with progress_line(progress, "ends of the spectrum") as report:
+        return extremes_and_top(
+            operator, tol=tol, failure=failure, max_products=max_products, seed=seed, report=report
+        )[0]
 
 
 def extremes_and_top(
-    operator: LinearOperator, *, tol: float, failure: float, max_products: int, seed: int | torch.Generator
+    operator: LinearOperator,
+    *,
+    tol: float,
+    failure: float,
+    max_products: int,
+    seed: int | torch.Generator,
+    report: Report | None = None,
 ) -> tuple[Extremes, Tensor]:
     """:func:`extremes` and the unit Ritz vector of the highest value, ``(n,)``."""
     n = check_square(operator, "bounds of a spectrum")
@@ -101,6 +113,7 @@ def extremes_and_top(
     if not 0 < failure < 1:
         raise InputError(f"failure must lie between 0 and 1, got failure={failure!r}.")
     generator, counted = as_generator(seed), Counted(operator)
+    counted.report = report
     m = min(max_products, n)
     basis = torch.empty(m + 1, n, dtype=operator.dtype, device=operator.device)
     start = normal(operator, n, generator)
@@ -117,7 +130,9 @@ def extremes_and_top(
         if not exhausted:
             betas = np.diag(H[: j + 1, :j], -1)
             gap = [_gap(-theta[::-1], betas, n, failure / 2), _gap(theta, betas, n, failure / 2)]
-        if exhausted or max(gap) <= tol * (theta[-1] - theta[0]):
+        width = float(theta[-1] - theta[0])
+        counted.excess = max(gap) / (tol * width) if width > 0 else None
+        if exhausted or max(gap) <= tol * width:
             break
     enough = "" if exhausted or max(gap) <= tol * (theta[-1] - theta[0]) else ", wider than asked for"
     top = torch.from_numpy(vectors[:, -1].copy()).to(basis) @ basis[:j]

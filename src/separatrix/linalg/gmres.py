@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,9 +13,8 @@ from separatrix.linalg._checks import check_count, check_finite
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.krylov_schur import KrylovForm, expand
 from separatrix.linalg.operator import LinearOperator
+from separatrix.linalg.recycling import Preconditioner, Space, slowest
 from separatrix.linalg.solution import Solution, solve_by_corrections
-
-Preconditioner = Callable[[Tensor], Tensor]
 
 
 def gmres(
@@ -28,12 +27,16 @@ def gmres(
     restart: int = 50,
     preconditioner: Preconditioner | None = None,
     recycle: Tensor | None = None,
+    keep: int = 0,
+    progress: bool | None = None,
 ) -> Solution:
     """Solve ``A x = b`` by restarted GMRES, right-preconditioned, stopping on the true residual.
 
     Each cycle minimises ``||b - A x||`` over a Krylov space of ``A M`` with a fully orthogonalised basis.
     With ``recycle`` rows ``U`` the system is first solved on ``A U`` and the cycle runs on ``(I - C C.T)
-    A`` with ``C = orth(A U)``, which stays right when ``A`` has moved since ``U`` was computed.
+    A`` with ``C = orth(A U)``, which stays right when ``A`` has moved since ``U`` was computed. With ``keep``
+    each cycle also replaces ``U`` by the slowest harmonic Ritz vectors of all that it holds, which serves its own
+    restarts, and the solution's ``recycled`` serves the next of a sequence of systems.
 
     Args:
         operator: square, ``(n, n)``.
@@ -44,7 +47,10 @@ def gmres(
         restart: vectors per cycle.
         preconditioner: a fixed linear map near ``A^-1``, ``(n,)`` to ``(n,)``; for one that varies use
             :func:`fgmres`.
-        recycle: vectors to be solved for directly, ``(p, n)``, such as the Schur vectors of slow modes.
+        recycle: vectors to be solved for directly, ``(p, n)``, such as the Schur vectors of slow modes
+            (:meth:`KrylovForm.schur_vectors`), or the ``recycled`` of the last solution.
+        keep: how many directions to recycle, one more where a conjugate pair would be split; 0 for none.
+        progress: a line on stderr; None means only on a terminal.
 
     Returns:
         The solution; a stagnating or unfinished one is flagged, not raised.
@@ -54,7 +60,7 @@ def gmres(
         NonFiniteError: a product holds a NaN or an infinity.
 
     Cost: one product per step, one per cycle for the true residual, ``p`` once for ``recycle``;
-    ``restart + 2 p`` vectors.
+    ``restart + 2 p`` vectors; ``keep`` takes no product.
 
     References: [saad1986], [desturler1996], [parks2006].
 
@@ -65,7 +71,9 @@ def gmres(
         >>> gmres(turn, torch.tensor([1.0, 2.0], dtype=torch.float64)).value.round(decimals=9).tolist()
         [-2.0, 1.0]
     """
-    return _solve(operator, b, start, tol, max_products, restart, preconditioner, recycle, flexible=False)
+    return _solve(
+        operator, b, start, tol, max_products, restart, preconditioner, recycle, keep, progress, flexible=False
+    )
 
 
 def fgmres(
@@ -77,6 +85,7 @@ def fgmres(
     tol: float = 1e-6,
     max_products: int = 1000,
     restart: int = 50,
+    progress: bool | None = None,
 ) -> Solution:
     """Solve ``A x = b`` with a preconditioner that may change from step to step, such as an inner solve.
 
@@ -85,7 +94,7 @@ def fgmres(
 
     References: [saad1993].
     """
-    return _solve(operator, b, start, tol, max_products, restart, preconditioner, None, flexible=True)
+    return _solve(operator, b, start, tol, max_products, restart, preconditioner, None, 0, progress, flexible=True)
 
 
 def schur_preconditioner(form: KrylovForm, *, rest: float) -> Preconditioner:
@@ -100,11 +109,9 @@ def schur_preconditioner(form: KrylovForm, *, rest: float) -> Preconditioner:
     """
     if rest == 0:
         raise InputError("rest must not be zero; give a typical eigenvalue of what is not deflated.")
-    S = np.concatenate([form.coordinates.real, form.coordinates.imag], axis=1)
-    left, size, _ = np.linalg.svd(S, full_matrices=False)
-    Z = left[:, size > 1e-10 * size[0]]
+    Z = form.span()
     T = torch.from_numpy(Z.T @ form.projected[: len(Z)] @ Z)
-    Q = torch.from_numpy(np.ascontiguousarray(Z.T)).to(form.basis) @ form.basis[: len(Z)]
+    Q = form.schur_vectors()
     inverse = torch.linalg.inv(T).to(Q)
 
     def apply(u: Tensor) -> Tensor:
@@ -124,23 +131,29 @@ def _solve(
     restart: int,
     preconditioner: Preconditioner | None,
     recycle: Tensor | None,
+    keep: int,
+    progress: bool | None,
     *,
     flexible: bool,
 ) -> Solution:
     check_count("restart", restart)
-    kept: list[tuple[Tensor, Tensor]] = []  # U, C of the recycled space, made on first use
+    check_count("keep", keep, least=0, most=max(0, operator.shape[0] - 1))
+    space: list[Space | None] = [None]  # what is recycled, made on first use
 
     def correction(counted: Counted, r: Tensor, target: float) -> Tensor:
-        if recycle is not None and not kept:
-            kept.append(_recycled(counted, recycle))
-        space = kept[0] if kept else None
-        return _cycle(counted, r, target, restart, preconditioner, space, flexible)
+        if recycle is not None and space[0] is None:
+            space[0] = _recycled(counted, recycle)
+        d, space[0] = _cycle(counted, r, target, restart, preconditioner, space[0], keep, flexible)
+        return d
 
     method = "fgmres" if flexible else "gmres"
-    return solve_by_corrections(operator, b, correction, start=start, tol=tol, max_products=max_products, method=method)
+    found = solve_by_corrections(
+        operator, b, correction, start=start, tol=tol, max_products=max_products, method=method, progress=progress
+    )
+    return replace(found, recycled=space[0][0]) if keep and space[0] is not None else found
 
 
-def _recycled(counted: Counted, recycle: Tensor) -> tuple[Tensor, Tensor]:
+def _recycled(counted: Counted, recycle: Tensor) -> Space:
     """Rows ``U`` and orthonormal ``C = A U``."""
     if recycle.ndim != 2 or recycle.shape[1] != counted.shape[1]:
         raise InputError(f"recycle must have shape (p, {counted.shape[1]}), got {tuple(recycle.shape)}.")
@@ -155,9 +168,7 @@ def _recycled(counted: Counted, recycle: Tensor) -> tuple[Tensor, Tensor]:
 class _Through(LinearOperator):
     """``(I - C C.T) A M`` that remembers what it needs to get back to x."""
 
-    def __init__(
-        self, inner: Counted, M: Preconditioner | None, space: tuple[Tensor, Tensor] | None, flexible: bool
-    ) -> None:
+    def __init__(self, inner: Counted, M: Preconditioner | None, space: Space | None, flexible: bool) -> None:
         super().__init__(inner.shape, dtype=inner.dtype, device=inner.device)
         self.inner, self.M, self.space, self.flexible = inner, M, space, flexible
         self.preconditioned: list[Tensor] = []
@@ -184,10 +195,11 @@ def _cycle(
     target: float,
     restart: int,
     M: Preconditioner | None,
-    space: tuple[Tensor, Tensor] | None,
+    space: Space | None,
+    keep: int,
     flexible: bool,
-) -> Tensor:
-    """One GMRES cycle for ``A d = r`` from ``d = 0``."""
+) -> tuple[Tensor, Space | None]:
+    """One GMRES cycle for ``A d = r`` from ``d = 0``, and what to recycle in the next."""
     d = torch.zeros_like(r)
     if space is not None:
         U, C = space
@@ -196,7 +208,7 @@ def _cycle(
     beta = float(torch.linalg.vector_norm(r))
     m = min(restart, len(r), int(max(counted.left - 1, 0)))
     if beta <= target or m == 0:
-        return d
+        return d, space
     through = _Through(counted, M, space, flexible)
     basis = torch.empty(m + 1, len(r), dtype=r.dtype, device=r.device)
     basis[0] = r / beta
@@ -215,6 +227,9 @@ def _cycle(
     else:
         inside = basis[: len(y)].T @ weights
         d = d + (inside if M is None else M(inside))
-    if space is not None:
-        d = d - space[0].T @ (torch.stack(through.along).T @ weights)
-    return d
+    along = torch.stack(through.along) if space is not None else None  # rows: C A M v_j
+    if space is not None and along is not None:
+        d = d - space[0].T @ (along.T @ weights)
+    if keep and H[j, j - 1] != 0:
+        space = slowest(basis[: j + 1], H[: j + 1, :j], M, space, along, keep)
+    return d, space

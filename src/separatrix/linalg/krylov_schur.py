@@ -71,6 +71,19 @@ class KrylovForm:
     restarts: int
     settled: bool
 
+    def span(self) -> Matrix:
+        """Orthonormal columns that span the wanted coordinates, ``(j, w)``, real."""
+        parts = np.concatenate([self.coordinates.real, self.coordinates.imag], axis=1)
+        left, size, _ = np.linalg.svd(parts, full_matrices=False)
+        found: Matrix = left[:, size > 1e-8 * size[0]]
+        return found
+
+    def schur_vectors(self) -> Tensor:
+        """Orthonormal rows ``(w, n)`` that span the wanted Ritz vectors: to deflate with, or to recycle."""
+        Z = torch.from_numpy(np.ascontiguousarray(self.span().T)).to(self.basis)
+        rows: Tensor = Z @ self.basis[: Z.shape[1]]
+        return rows
+
 
 def krylov_schur(
     operator: Counted,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.linalg._checks import check_count, check_positive, check_vector
+from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.solution import Solution
@@ -23,6 +24,7 @@ def lsmr(
     damping: float = 0.0,
     tol: float = 1e-6,
     max_products: int = 2000,
+    progress: bool | None = None,
 ) -> Solution:
     """Minimise ``||A x - b||^2 + damping^2 ||x||^2`` by LSMR, of all minimisers the shortest.
 
@@ -37,6 +39,7 @@ def lsmr(
             ``||A||`` the Frobenius norm seen so far and, with damping, ``r`` extended by ``-damping x``),
             both with fresh products.
         max_products: the budget, of ``A`` and ``A.T`` together.
+        progress: a line on stderr; None means only on a terminal.
 
     Returns:
         The solution with ``optimality``; converged means one of the two tests holds.
@@ -52,14 +55,18 @@ def lsmr(
         >>> lsmr(tall, torch.tensor([1.0, 3.0], dtype=torch.float64)).value.round(decimals=9).tolist()
         [2.0]
     """
-    rows, columns = operator.shape
-    check_vector(operator, "b", b, rows)
+    check_vector(operator, "b", b, operator.shape[0])
     check_positive("tol", tol)
     check_count("max_products", max_products, least=5)
     if not 0 <= damping < math.inf:
         raise InputError(f"damping must be a finite number of at least 0, got damping={damping!r}.")
     counted = Counted(operator, max_products)
-    x = torch.zeros(columns, dtype=operator.dtype, device=operator.device)
+    with progress_line(progress, "lsmr") as counted.report:
+        return _lsmr(counted, b, damping, tol)
+
+
+def _lsmr(counted: Counted, b: Tensor, damping: float, tol: float) -> Solution:
+    x = torch.zeros(counted.shape[1], dtype=counted.dtype, device=counted.device)
     u, beta = _unit(b)
     length = beta
     v, alpha = _unit(counted.T @ u) if beta > 0 else (x, 0.0)
@@ -100,6 +107,7 @@ def lsmr(
         r = b - counted @ x
         residual = float(torch.linalg.vector_norm(r)) / length
         history.append(residual)
+        counted.excess = residual / tol
         extended = math.hypot(residual * length, damping * float(torch.linalg.vector_norm(x)))
         done = residual <= tol
         if done or ended or counted.left < 6 or abs(zeta_bar) <= tol * norm * extended:

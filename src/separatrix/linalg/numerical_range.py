@@ -10,6 +10,7 @@ from torch import Tensor
 
 from separatrix.linalg._checks import check_count, check_finite, check_square
 from separatrix.linalg._draw import seed_number
+from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.extremes import Extremes, extremes_and_top
 from separatrix.linalg.krylov_schur import KrylovForm
@@ -80,6 +81,7 @@ def numerical_range(
     failure: float = 1e-6,
     seed: int | torch.Generator = 0,
     dense_up_to: int = 300,
+    progress: bool | None = None,
 ) -> NumericalRange:
     """Supporting lines of the numerical range in directions from 0 to pi.
 
@@ -96,6 +98,7 @@ def numerical_range(
         failure: probability that a line is wrong, all together.
         seed: of the starts.
         dense_up_to: the largest n whose matrix is formed; its lines are exact to rounding.
+        progress: a line on stderr; None means only on a terminal.
 
     Cost: four products per Lanczos step and direction, 20 to 60 steps.
 
@@ -118,27 +121,28 @@ def numerical_range(
         counted.spent = n
     directions = torch.linspace(0, math.pi, angles, dtype=torch.float64)
     support, points, wide = [], [], 0
-    for angle in directions.tolist():
-        part = RotatedPart(source, angle)
-        if dense:
-            values, vectors = torch.linalg.eigh(part.to_dense().double())
-            bound, top = float(values[-1]), vectors[:, -1].to(operator.dtype)
-            bound += 10 * torch.finfo(operator.dtype).eps * float(values.abs().max())
-        else:
-            found, top = extremes_and_top(
-                part,
-                tol=tol,
-                failure=failure / angles,
-                max_products=max_products // (4 * angles),
-                seed=seed,
-            )
-            bound = found.upper_bound
-            wide += found.upper_bound - found.highest > tol * (found.highest - found.lowest)
-        a, b = top.chunk(2)
-        x = torch.complex(a.contiguous(), b.contiguous())
-        image = source @ x
-        points.append(complex((x.conj() * image).sum()) / float(a.square().sum() + b.square().sum()))
-        support.append(bound)
+    with progress_line(progress, "numerical range") as counted.report:
+        for angle in directions.tolist():
+            part = RotatedPart(source, angle)
+            if dense:
+                values, vectors = torch.linalg.eigh(part.to_dense().double())
+                bound, top = float(values[-1]), vectors[:, -1].to(operator.dtype)
+                bound += 10 * torch.finfo(operator.dtype).eps * float(values.abs().max())
+            else:
+                found, top = extremes_and_top(
+                    part,
+                    tol=tol,
+                    failure=failure / angles,
+                    max_products=max_products // (4 * angles),
+                    seed=seed,
+                )
+                bound = found.upper_bound
+                wide += found.upper_bound - found.highest > tol * (found.highest - found.lowest)
+            a, b = top.chunk(2)
+            x = torch.complex(a.contiguous(), b.contiguous())
+            image = source @ x
+            points.append(complex((x.conj() * image).sum()) / float(a.square().sum() + b.square().sum()))
+            support.append(bound)
     status = f"{angles} supporting lines, {counted.spent} products"
     if wide:
         status += f"; {wide} lie further out than asked for: raise max_products"

@@ -97,12 +97,17 @@ class Ends:
 
     def __call__(self, lam: Tensor) -> Tensor:
         """Higher is wanted more, and above -1 what is wanted at all: minus the best place over the end's count."""
+        # Called for each swap of a reordering, so in whole tensors: a stable sort leaves conjugates side by side.
+        place = torch.arange(len(lam))
+        second = torch.zeros(len(lam), dtype=torch.bool)
+        second[1:] = (lam.imag[1:] < 0) & (lam.imag[:-1] == -lam.imag[1:])
         best = torch.full((len(lam),), -torch.inf, dtype=torch.float64)
         for key, count in zip(self.keys, self.counts, strict=True):
-            place = 0
-            for unit in units(lam, key, strict=True):
-                best[unit] = best[unit].clamp(min=-place / count)
-                place += len(unit)
+            scores = _scores(key, lam)
+            rank = torch.empty_like(place)
+            rank[torch.argsort(scores, descending=True, stable=True)] = place
+            rank = torch.where(second, rank.roll(1), rank)
+            best = torch.maximum(best, torch.where(scores > -torch.inf, -rank.double() / count, -torch.inf))
         return best
 
     def chosen(self, lam: Tensor) -> list[int]:
@@ -169,12 +174,14 @@ def units(values: Tensor, key: Key, *, strict: bool = False) -> list[list[int]]:
         width = 2 if imag[index] != 0 and index + 1 < len(imag) else 1
         found.append(list(range(index, index + width)))
         index += width
-    # NaN keys (0/0 in a user's ratio) go last rather than anywhere.
-    scores = torch.nan_to_num(
-        key(values).to(torch.float64), nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf
-    ).tolist()
+    scores = _scores(key, values).tolist()
     kept = [unit for unit in found if not strict or scores[unit[0]] > -torch.inf]
     return sorted(kept, key=lambda unit: -scores[unit[0]])
+
+
+def _scores(key: Key, values: Tensor) -> Tensor:
+    """NaN keys (0/0 in a user's ratio) go last rather than anywhere."""
+    return torch.nan_to_num(key(values).to(torch.float64), nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
 def select(values: Tensor, key: Key, k: int) -> list[int]:

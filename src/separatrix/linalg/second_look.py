@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,12 +44,10 @@ def look_again(
     Cost: up to ``products`` products.
     """
     n, j = operator.shape[0], len(form.coordinates)
-    parts = np.concatenate([form.coordinates.real, form.coordinates.imag], axis=1)
-    left, size, _ = np.linalg.svd(parts, full_matrices=False)
-    Z = torch.from_numpy(np.ascontiguousarray(left[:, size > 1e-8 * size[0]].T))
-    if n - len(Z) < 2:
+    known = form.schur_vectors()
+    if n - len(known) < 2:
         return SecondLook(None, "nothing is left to search")
-    rest = Deflated(operator, Z.to(form.basis) @ form.basis[:j])
+    rest = Deflated(operator, known)
     counted = Counted(rest, products)
     found = krylov_schur(
         counted,
@@ -58,7 +55,7 @@ def look_again(
         key=key,
         tol=LOOSE,
         start=rest.project(normal(operator, n, generator)),
-        basis_size=min(n - len(Z), max(20, j)),
+        basis_size=min(n - len(known), max(20, j)),
         generator=generator,
     )
     sentence = f"a second search of {counted.spent} products"
@@ -72,6 +69,7 @@ def look_again(
     beyond = worst + LOOSE * abs(worst) if math.isfinite(worst) else worst
     if best <= beyond or not bool(outside):
         return SecondLook(None, f"{sentence} found nothing beyond")
-    known = torch.from_numpy(parts.sum(axis=1)).to(form.basis) @ form.basis[:j]
-    known = known / torch.linalg.vector_norm(known)
-    return SecondLook(known + vector / torch.linalg.vector_norm(vector), f"{sentence} found more")
+    parts = torch.from_numpy((form.coordinates.real + form.coordinates.imag).sum(axis=1)).to(form.basis)
+    before = parts @ form.basis[:j]
+    before = before / torch.linalg.vector_norm(before)
+    return SecondLook(before + vector / torch.linalg.vector_norm(vector), f"{sentence} found more")

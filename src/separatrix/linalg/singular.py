@@ -11,6 +11,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.linalg._checks import check_count, check_finite, check_positive
 from separatrix.linalg._draw import as_generator, normal, seed_number
+from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.krylov_schur import orthogonalise
 from separatrix.linalg.operator import LinearOperator
@@ -68,6 +69,7 @@ def singular_values(
     seed: int | torch.Generator = 0,
     basis_size: int | None = None,
     dense_up_to: int = DENSE_UP_TO,
+    progress: bool | None = None,
 ) -> SingularValues:
     """The ``k`` largest singular values and vectors of an operator of any shape.
 
@@ -83,6 +85,7 @@ def singular_values(
         seed: of the start.
         basis_size: pairs of vectors held, ``max(2 k + 10, 40)`` by default.
         dense_up_to: the largest smaller side whose matrix is formed.
+        progress: a line on stderr; None means only on a terminal.
 
     Raises:
         InputError: k out of range.
@@ -117,7 +120,9 @@ def singular_values(
         m = min(smaller, basis_size or max(2 * k + 10, 40))
         if m < min(k + 2, smaller):
             raise InputError(f"basis_size must be at least k + 2 = {k + 2}, got basis_size={m}.")
-        left, values, right = _golub_kahan(counted, k, tol, m, generator)
+        with progress_line(progress, "largest singular values") as counted.report:
+            left, values, right = _golub_kahan(counted, k, tol, m, generator)
+        counted.report = None
         scale, method = float(values.max()), "golub-kahan"
     left, right = left.to(operator.device, operator.dtype), right.to(operator.device, operator.dtype)
     residuals = []
@@ -186,6 +191,7 @@ def _golub_kahan(
             continue
         X, sigma, Yt = np.linalg.svd(B[:j, :j])
         estimates = beta * np.abs(X[-1])
+        counted.excess = float(np.max(estimates[:k] / np.maximum(tol * sigma[:k], 10 * eps * sigma[0] + 1e-300)))
         settled = j >= k and bool((estimates[:k] <= np.maximum(tol * sigma[:k], 10 * eps * sigma[0])).all())
         if settled or spent or j == min(rows, columns):
             turn_left = torch.from_numpy(np.ascontiguousarray(X[:, :k].T)).to(U)

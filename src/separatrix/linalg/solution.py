@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from separatrix.linalg._checks import check_count, check_positive, check_square, check_vector
+from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.operator import LinearOperator
 
@@ -29,6 +30,7 @@ class Solution:
         products: real products of ``A`` and ``A.T`` spent.
         method: which.
         status: one sentence.
+        recycled: slow directions to solve the next system with, ``(keep, n)`` rows; None unless asked for.
     """
 
     value: Tensor
@@ -39,6 +41,7 @@ class Solution:
     products: int
     method: str
     status: str
+    recycled: Tensor | None = None
 
     def __str__(self) -> str:
         return f"{self.method}: {self.status}"
@@ -53,6 +56,7 @@ def solve_by_corrections(
     tol: float,
     max_products: int,
     method: str,
+    progress: bool | None = None,
 ) -> Solution:
     """Repeat ``x += correction(A, r, target)`` with the true ``r = b - A x`` until it is small or stops
     shrinking.
@@ -69,6 +73,7 @@ def solve_by_corrections(
         tol: relative residual to reach.
         max_products: the budget.
         method: name for the record.
+        progress: a line on stderr; None means only on a terminal.
     """
     n = check_square(operator, "solves")
     check_vector(operator, "b", b, n)
@@ -85,14 +90,16 @@ def solve_by_corrections(
         return Solution(torch.zeros_like(b), 0.0, True, None, (0.0,), counted.spent, method, "b is zero, so x is.")
     history = [float(torch.linalg.vector_norm(r)) / length]
     stuck = False
-    while history[-1] > tol and counted.left >= 2 and not stuck:
-        candidate = x + correction(counted, r, tol * length)
-        fresh = b - counted @ candidate
-        size = float(torch.linalg.vector_norm(fresh)) / length
-        stuck = size > STAGNATION * history[-1]
-        if size < history[-1]:
-            x, r = candidate, fresh
-            history.append(size)
+    with progress_line(progress, method) as counted.report:
+        while history[-1] > tol and counted.left >= 2 and not stuck:
+            candidate = x + correction(counted, r, tol * length)
+            fresh = b - counted @ candidate
+            size = float(torch.linalg.vector_norm(fresh)) / length
+            stuck = size > STAGNATION * history[-1]
+            if size < history[-1]:
+                x, r = candidate, fresh
+                history.append(size)
+            counted.excess = history[-1] / tol
     converged = history[-1] <= tol
     status = f"relative residual {history[-1]:.1e} after {counted.spent} products"
     if not converged:

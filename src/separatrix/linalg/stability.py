@@ -71,6 +71,7 @@ def stability(
     seed: int | torch.Generator = 0,
     known: Eigenvalues | None = None,
     dense_up_to: int = DENSE_UP_TO,
+    progress: bool | None = None,
 ) -> Stability:
     """Whether small perturbations of an equilibrium grow under ``dx/dt = A x``, and on what evidence.
 
@@ -91,13 +92,12 @@ def stability(
             replace the first search (``k`` is theirs then), and their products count in the record, not
             against the budget. Ignored where the matrix is formed.
         dense_up_to: the largest n whose matrix is formed.
+        progress: a line on stderr; None means only on a terminal.
 
     Returns:
         The verdict with its evidence.
 
-    Cost: n products when dense; else two Krylov-Schur runs (40 to 200 products each for outliers) and one
-        Lanczos
-    run of up to ``max_products / 6`` steps at two products each.
+    Cost: n products when dense; else two Krylov-Schur runs (40 to 200 products each for outliers) and one Lanczos run of up to ``max_products / 6`` steps at two products each.
 
     References: [bendixson1902], [wilkinson1965]; bounds as in :func:`extremes`.
 
@@ -117,7 +117,7 @@ def stability(
     evidence = (
         _dense(operator, k, tol, generator)
         if n <= dense_up_to and 2 * n <= max_products
-        else _krylov(operator, known, k, tol, max_products, failure, generator)
+        else _krylov(operator, known, k, tol, max_products, failure, generator, progress)
     )
     found, bars, abscissa = evidence.found, evidence.bars, evidence.abscissa
 
@@ -222,18 +222,35 @@ def _krylov(
     max_products: int,
     failure: float,
     generator: torch.Generator,
+    progress: bool | None,
 ) -> _Evidence:
     """The rightmost eigenvalues from both sides and a bound on S, at equal shares of what is left of the budget."""
     normal = kind_of(operator) != "general"
     share = max(1, max_products // (1 + (known is None) + (not normal)))
     if known is None:
-        known = eigenvalues(operator, k, tol=tol, seed=generator, max_products=share, dense_up_to=0, second_look=True)
+        known = eigenvalues(
+            operator,
+            k,
+            tol=tol,
+            seed=generator,
+            max_products=share,
+            dense_up_to=0,
+            second_look=True,
+            progress=progress,
+        )
     products, kappa, sure = known.products, torch.ones(len(known), dtype=torch.float64), known.converged
     if normal:  # a residual bounds the distance to the spectrum, whatever the vector is
         sure = torch.ones_like(sure)
     else:
         left = eigenvalues(
-            operator.T, len(known), tol=tol, seed=generator, max_products=share, dense_up_to=0, start=known
+            operator.T,
+            len(known),
+            tol=tol,
+            seed=generator,
+            max_products=share,
+            dense_up_to=0,
+            start=known,
+            progress=progress,
         )
         products, kappa = products + left.products, condition_numbers(known, left)
         nearest = (known.values[:, None] - left.values[None, :]).abs().argmin(dim=1)
@@ -242,6 +259,6 @@ def _krylov(
     bars = torch.where(errors > 0, kappa * errors, 0.0)
     price = 1 if normal else 2
     steps = min(max(1, share // price), LANCZOS_STEPS)
-    abscissa = extremes(operator.sym, failure=failure, max_products=steps, seed=generator)
+    abscissa = extremes(operator.sym, failure=failure, max_products=steps, seed=generator, progress=progress)
     products += price * abscissa.products
     return _Evidence(known, sure, bars, kappa, abscissa, products, float((known.values.real + bars).max()), False)

@@ -19,6 +19,7 @@ def cg(
     start: Tensor | None = None,
     tol: float = 1e-6,
     max_products: int = 1000,
+    progress: bool | None = None,
 ) -> Solution:
     """Solve ``A x = b`` by conjugate gradients; ``A`` must be tagged symmetric *and* definite.
 
@@ -31,6 +32,7 @@ def cg(
         start: first ``x``.
         tol: relative residual to reach.
         max_products: the budget.
+        progress: a line on stderr; None means only on a terminal.
 
     Raises:
         InputError: a tag is missing.
@@ -49,7 +51,9 @@ def cg(
     remedy = "use minres where it is symmetric, gmres otherwise."
     check_tag(operator, "symmetric", "cg", remedy)
     check_tag(operator, "definite", "cg", remedy)
-    return solve_by_corrections(operator, b, _cg, start=start, tol=tol, max_products=max_products, method="cg")
+    return solve_by_corrections(
+        operator, b, _cg, start=start, tol=tol, max_products=max_products, method="cg", progress=progress
+    )
 
 
 def _cg(counted: Counted, r: Tensor, target: float) -> Tensor:
@@ -81,6 +85,7 @@ def minres(
     start: Tensor | None = None,
     tol: float = 1e-6,
     max_products: int = 1000,
+    progress: bool | None = None,
 ) -> Solution:
     """Solve ``A x = b`` for a symmetric, possibly indefinite operator by MINRES.
 
@@ -93,6 +98,7 @@ def minres(
         start: first ``x``.
         tol: relative residual to reach.
         max_products: the budget.
+        progress: a line on stderr; None means only on a terminal.
 
     Raises:
         InputError: no symmetric tag.
@@ -109,7 +115,9 @@ def minres(
         [2.0, -1.0]
     """
     check_tag(operator, "symmetric", "minres", "use gmres, or lsmr with both products.")
-    return solve_by_corrections(operator, b, _minres, start=start, tol=tol, max_products=max_products, method="minres")
+    return solve_by_corrections(
+        operator, b, _minres, start=start, tol=tol, max_products=max_products, method="minres", progress=progress
+    )
 
 
 def _minres(counted: Counted, r: Tensor, target: float) -> Tensor:

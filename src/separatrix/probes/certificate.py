@@ -45,7 +45,14 @@ def certify(
     budget = max(max_products, LEAST, 2 * operator.shape[0] if modes.complete else 0)
     tol = 1e-6 if known is None else known.tolerance
     return stability(
-        operator.T, len(known or ()) or 6, max_products=budget, tol=tol, failure=failure, seed=seed, known=known
+        operator.T,
+        len(known or ()) or 6,
+        max_products=budget,
+        tol=tol,
+        failure=failure,
+        seed=seed,
+        known=known,
+        progress=False,
     )
 
 

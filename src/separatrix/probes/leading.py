@@ -93,7 +93,7 @@ def leading(
         targets = (*targets, "leftmost")
     counts = [min(2 * k if target == "rotation" else k, n) for target in targets]
     budget = None if dense else max(max_products, max(counts) + 2)
-    found = eigenvalues(operator.T, counts, target=targets, max_products=budget, tol=tol, seed=seed)
+    found = eigenvalues(operator.T, counts, target=targets, max_products=budget, tol=tol, seed=seed, progress=False)
     assert found.vectors is not None
     names: list[list[str]] = [[] for _ in range(len(found))]
     for target, count in zip(targets, counts, strict=True):

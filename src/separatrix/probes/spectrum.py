@@ -188,7 +188,9 @@ def _range(
     operator: linalg.LinearOperator, modes: Leading, known: linalg.Stability | None, seed: int
 ) -> linalg.NumericalRange | None:
     if isinstance(operator, linalg.Formed):
-        return linalg.numerical_range(linalg.Dense(operator.matrix), ANGLES, max_products=100 * 4 * ANGLES, seed=seed)
+        return linalg.numerical_range(
+            linalg.Dense(operator.matrix), ANGLES, max_products=100 * 4 * ANGLES, seed=seed, progress=False
+        )
     if modes.krylov is None:
         return None
     return linalg.inner_numerical_range(
@@ -211,4 +213,4 @@ def _density(operator: linalg.LinearOperator, max_products: int, seed: int) -> l
             values, torch.full_like(values, 1 / n), n, 0, seed, "density from all eigenvalues of the symmetric part."
         )
     steps = max(4, max_products // (2 * PROBES))
-    return linalg.spectral_density(operator.sym, PROBES, steps=steps, seed=seed)
+    return linalg.spectral_density(operator.sym, PROBES, steps=steps, seed=seed, progress=False)
