@@ -16,6 +16,7 @@ from separatrix.fields.flops import counted
 from separatrix.fields.game import Game
 from separatrix.fields.loss_terms import read_losses
 from separatrix.fields.normalisation import WrittenOut, third_derivatives, third_derivatives_wanted
+from separatrix.fields.scene import Scene
 from separatrix.fields.surroundings import default_dtype, differentiable_kernels, frozen_randomness
 from separatrix.fields.trespass import Watch, forbid_self_changing, inspect_graph
 from separatrix.fields.unsupported import translated
@@ -114,7 +115,13 @@ class GameField(Field):
         rows, weight = self._trace_batch(leaves, self.batches[number], wanted, create_graph), self.weights[number]
         return rows if weight == 1.0 else {key: weight * row for key, row in rows.items()}
 
-    def inside(self, leaves: Sequence[Tensor], run: Callable[[], T]) -> T:
+    def scene(self) -> Scene:
+        """What an evaluation reads besides the point, as it stands now."""
+        modes = tuple((m, m.training) for m in self.game.arena.modules())
+        return Scene(self._others(), modes)
+
+    def inside(self, leaves: Sequence[Tensor], run: Callable[[], T], scene: Scene | None = None) -> T:
+        """Call ``run`` with these parameters; with what else was read as it stood in the ``scene``, or as it is now."""
         with ExitStack() as stack:
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.enable_grad())
@@ -123,7 +130,9 @@ class GameField(Field):
             stack.enter_context(default_dtype(self.dtype))
             if third_derivatives_wanted() and (self._normalises or not self._inspected):
                 stack.enter_context(WrittenOut())
-            return self.game.arena.call(self._tensors(leaves), run)
+            if scene is None:
+                return self.game.arena.call(self._tensors(leaves), run)
+            return self.game.arena.call(self._tensors(leaves, scene.copied()), scene.staged(run))
 
     def losses(self, x: Tensor | None = None) -> dict[str, dict[str, float]]:
         """Each player's loss by term, ``{player: {term: value}}``. Cost: the forward passes."""
@@ -150,13 +159,17 @@ class GameField(Field):
         leaves, batch = self.leaves(), self.batches[0]
         return float(counted(lambda: self._trace_batch(leaves, batch, players, create_graph=False))[1])
 
-    def _tensors(self, leaves: Sequence[Tensor]) -> dict[str, Tensor]:
+    def _tensors(self, leaves: Sequence[Tensor], others: dict[str, Tensor] | None = None) -> dict[str, Tensor]:
         """What stands in for the parameters and buffers of the arena during an evaluation."""
-        named: dict[str, Tensor] = dict(zip(self.game.keys, leaves, strict=True))
-        own = self.game.parameters[0].dtype
+        return dict(zip(self.game.keys, leaves, strict=True)) | (self._others() if others is None else others)
+
+    def _others(self) -> dict[str, Tensor]:
+        """Copies of what stands in the arena besides the leaves: frozen parameters and buffers."""
+        named: dict[str, Tensor] = {}
+        own, leaves = self.game.parameters[0].dtype, set(self.game.keys)
         for key, parameter in self.game.arena.named_parameters():
             # A bystander may be large and is only read; it is copied only where the dtype asks for it.
-            if key not in named and (key.startswith("members.") or own != self.dtype):
+            if key not in leaves and (key.startswith("members.") or own != self.dtype):
                 named[key] = _copy(parameter, own, self.dtype)
         for key, tensor in self.game.arena.named_buffers():
             named[key] = _copy(tensor, own, self.dtype)

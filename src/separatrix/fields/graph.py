@@ -9,8 +9,9 @@ from torch import Tensor
 
 from separatrix.errors import UnsupportedOperatorError
 from separatrix.fields.field import Field
+from separatrix.fields.game_field import GameField
 from separatrix.fields.normalisation import third_derivatives
-from separatrix.fields.support import takes_third_derivatives
+from separatrix.fields.support import takes_third_derivatives, underneath
 from separatrix.fields.unsupported import translated
 
 
@@ -32,6 +33,9 @@ class Graph:
     ) -> None:
         self.field, self.leaves, self.outputs = field, list(leaves), list(outputs)
         self.inputs = self.leaves if inputs is None else list(inputs)
+        # A transform adds nothing to the surroundings.
+        self._place, self._third = underneath(field), takes_third_derivatives(field)
+        self._scene = self._place.scene() if isinstance(self._place, GameField) else None
         self._transposed: tuple[list[Tensor], list[Tensor]] | None = None
 
     @property
@@ -85,8 +89,10 @@ class Graph:
         name = self.field.name
         try:
             # Recomputed activations must be what they were.
-            with translated(name), third_derivatives(takes_third_derivatives(self.field)):
-                return self.field.inside(self.leaves, run)
+            with translated(name), third_derivatives(self._third):
+                if isinstance(self._place, GameField):
+                    return self._place.inside(self.leaves, run, self._scene)
+                return self._place.inside(self.leaves, run)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
