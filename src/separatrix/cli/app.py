@@ -12,6 +12,7 @@ import typer
 from separatrix import __version__
 from separatrix.cli import options as opt
 from separatrix.cli.atlas_command import atlas
+from separatrix.cli.decompose_command import decompose
 from separatrix.cli.options import Request
 from separatrix.cli.spectrum_command import spectrum
 from separatrix.cli.talk import Talk
@@ -139,6 +140,7 @@ def compare(
 
 
 app.command()(spectrum)
+app.command()(decompose)
 app.command()(topology)
 app.command()(zoo)
 app.add_typer(atlas, name="atlas")

@@ -16,7 +16,7 @@ from functools import partial
 from separatrix.probes import diagnose, spectrum
 from separatrix.probes.record import VIEWS, WRITERS, Diagnosis
 from separatrix.probes.spectrum import WRITERS as SPECTRUM_WRITERS
-from separatrix.report import figures
+from separatrix.report import decomposition_plot, figures
 from separatrix.report.compare import Comparison, compare_diagnoses
 from separatrix.report.html import to_html
 from separatrix.report.markdown import to_markdown
@@ -40,6 +40,7 @@ __all__ = [
     "Comparison",
     "Diagnosis",
     "compare_diagnoses",
+    "decomposition_plot",
     "diagnose",
     "figures",
     "preference_course",

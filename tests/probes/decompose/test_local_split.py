@@ -162,8 +162,8 @@ def test_planes_are_those_of_the_antisymmetric_part():
     for plane in planes:
         one, two = plane.basis
         assert torch.allclose(plane.basis @ plane.basis.T, torch.eye(2, dtype=torch.float64), atol=1e-12)
-        assert torch.allclose(turning @ one, -plane.rate * two, atol=1e-10)
-        assert torch.allclose(turning @ two, plane.rate * one, atol=1e-10)
+        assert torch.allclose(turning @ one, plane.rate * two, atol=1e-10)
+        assert torch.allclose(turning @ two, -plane.rate * one, atol=1e-10)
         assert sum(plane.players.values()) == pytest.approx(1)
         assert plane.players["a"] == pytest.approx(float(plane.basis[:, :2].square().sum()) / 2)
 

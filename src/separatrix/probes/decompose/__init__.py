@@ -4,7 +4,7 @@
   :func:`decompose_game`. A flow on a graph or complex: :func:`decompose_flow`, :func:`rank_by_hodge`.
 - A learned score: :func:`gauge_split`, :func:`flow_dimension`.
 - On a torus :func:`decompose_torus`, on a box :func:`decompose_box`, on samples :func:`decompose_samples`.
-- At a point: :func:`local_split`, :func:`rotation_planes`, :func:`local_equilibrium`; along a segment :func:`path_angle`.
+- All of it where a field stands: :func:`decompose_field`. At a point: :func:`local_split`, :func:`rotation_planes`, :func:`local_equilibrium`; along a segment :func:`path_angle`.
 - Along paths: :func:`line_integral`, :func:`circulation`, :func:`conservativity`, :func:`reconstruct_potential`.
 
 Fields point in the direction of motion; conversions from the cost fields of papers happen here and are said.
@@ -25,10 +25,12 @@ from separatrix.probes.decompose.grids import GridDecomposition
 from separatrix.probes.decompose.local import LocalSplit, Potentialness, local_split
 from separatrix.probes.decompose.loops import Circulation, circulation
 from separatrix.probes.decompose.path_angle import PathAngle, path_angle
+from separatrix.probes.decompose.plane_field import PlaneField, split_plane
 from separatrix.probes.decompose.planes import RotationPlane, rotation_planes
 from separatrix.probes.decompose.polynomial_fit import GameFit, decompose_differential_game
 from separatrix.probes.decompose.samples import SampleDecomposition, Share, decompose_samples
 from separatrix.probes.decompose.torus import decompose_torus
+from separatrix.probes.decompose.whole import FieldDecomposition, decompose_field
 
 __all__ = [
     "Balance",
@@ -37,6 +39,7 @@ __all__ = [
     "Curvature",
     "DifferentialDecomposition",
     "Features",
+    "FieldDecomposition",
     "FlowDecomposition",
     "FlowDimension",
     "GameDecomposition",
@@ -48,6 +51,7 @@ __all__ = [
     "LocalEquilibrium",
     "LocalSplit",
     "PathAngle",
+    "PlaneField",
     "Potential",
     "Potentialness",
     "RotationPlane",
@@ -60,6 +64,7 @@ __all__ = [
     "decompose_box",
     "decompose_cochain",
     "decompose_differential_game",
+    "decompose_field",
     "decompose_flow",
     "decompose_game",
     "decompose_polynomial_game",
@@ -78,4 +83,5 @@ __all__ = [
     "rank_by_hodge",
     "reconstruct_potential",
     "rotation_planes",
+    "split_plane",
 ]

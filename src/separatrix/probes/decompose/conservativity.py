@@ -76,7 +76,7 @@ def conservativity(
         status = "A field of one coordinate is always a gradient."
         return Conservativity("a gradient as far as seen", 0.0, (), 0.0, status)
     planes = _turning_planes(field, centre, loops, seed) if planes is None else planes
-    found = tuple(circulation(field, centre, plane, radius, tol=tol / 100, rings=rings) for plane in planes)
+    found = tuple(circulation(field, centre, plane, radius, tol=tol / 10, rings=rings) for plane in planes)
     verdict, status = _judge(found, tol)
     known = [c.relative for c in found if not math.isnan(c.relative)]
     return Conservativity(verdict, max(known, default=math.nan), found, field.gradients - spent, status)

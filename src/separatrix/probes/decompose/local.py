@@ -158,7 +158,7 @@ def _sentence(total: float, share: Potentialness) -> str:
 
 
 def _share(value: float, stderr: float) -> str:
-    return f"{value:.1%}" + (f" (standard error {number(100 * stderr, 1)} points)" if stderr > 0 else "")
+    return f"{number(100 * value)}%" + (f" (standard error {number(100 * stderr, 1)} points)" if stderr > 0 else "")
 
 
 def _known(value: object) -> bool:

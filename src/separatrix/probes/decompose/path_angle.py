@@ -45,8 +45,9 @@ class PathAngle:
 
     @property
     def sentence(self) -> str:
+        label = "neither attraction nor rotation" if self.label == "neither" else self.label
         return (
-            f"Along the line through the end point the field shows {self.label} (switch {self.switch:+.2f}, bump "
+            f"Along the line through the end point the field shows {label} (switch {self.switch:+.2f}, bump "
             f"{self.bump:+.2f}; a pure minimum has switch +1 and no bump)."
         )
 

@@ -21,7 +21,7 @@ class RotationPlane:
         residual: of the eigenvalue, recomputed; some eigenvalue lies that close.
         converged: the residual is below the tolerance.
         share: ``2 omega^2 / |A|_F^2``, how much of all turning happens in this plane.
-        basis: orthonormal ``(2, n)``; ``A basis[0] = -omega basis[1]`` and ``A basis[1] = omega basis[0]``.
+        basis: orthonormal ``(2, n)``, in the sense of the turning: ``A basis[0] = omega basis[1]``, ``A basis[1] = -omega basis[0]``.
         players: how much of the plane lies in each player's coordinates, adding up to 1; one half each where one player
             turns against another.
     """
@@ -80,10 +80,10 @@ def rotation_planes(
             continue
         z = found.vectors[i]
         # For a skew operator Re z and Im z are orthogonal and of equal length; QR mends the rounding.
-        basis = torch.linalg.qr(torch.stack([z.real, z.imag]).double().T).Q.T
+        basis = torch.linalg.qr(torch.stack([z.real, -z.imag]).double().T).Q.T
         if float(basis[0] @ z.real.double()) < 0:
             basis[0] = -basis[0]
-        if float(basis[1] @ z.imag.double()) < 0:
+        if float(basis[1] @ z.imag.double()) > 0:
             basis[1] = -basis[1]
         shares = {} if space is None else {p: float(space.take(basis.T, p).square().sum()) / 2 for p in space.players}
         planes.append(
