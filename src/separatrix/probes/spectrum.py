@@ -10,11 +10,24 @@ from typing import Any
 
 import torch
 
-from separatrix import linalg
 from separatrix.dynamics import Method
 from separatrix.dynamics.schemes import States
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field
+from separatrix.linalg import (
+    Dense,
+    Formed,
+    LinearOperator,
+    NumericalRange,
+    Pseudospectrum,
+    SpectralDensity,
+    Stability,
+    inner_numerical_range,
+    inner_pseudospectrum,
+    numerical_range,
+    pseudospectrum,
+    spectral_density,
+)
 from separatrix.linalg.eigen import DENSE_UP_TO
 from separatrix.linalg.ordering import Target
 from separatrix.probes.certificate import certify
@@ -55,10 +68,10 @@ class Spectrum:
     verdict: str
     sentence: str
     findings: tuple[str, ...]
-    certificate: linalg.Stability | None = None
-    numerical_range: linalg.NumericalRange | None = None
-    pseudospectrum: linalg.Pseudospectrum | None = None
-    density: linalg.SpectralDensity | None = None
+    certificate: Stability | None = None
+    numerical_range: NumericalRange | None = None
+    pseudospectrum: Pseudospectrum | None = None
+    density: SpectralDensity | None = None
     products: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,7 +155,7 @@ def spectrum(
     report("Jacobian and self-tests")
     setting = settle(field, method, states=states)
     findings = list(setting.jacobian.findings)
-    operator = linalg.Formed(setting.operator) if field.space.n <= DENSE_UP_TO else setting.operator
+    operator = Formed(setting.operator) if field.space.n <= DENSE_UP_TO else setting.operator
     report("eigenvalues")
     ends = (targets,) if callable(targets) or isinstance(targets, str) else tuple(targets)
     modes = leading(operator, k=k, targets=ends, max_products=max_products, seed=seed)
@@ -184,33 +197,27 @@ def spectrum(
     )
 
 
-def _range(
-    operator: linalg.LinearOperator, modes: Leading, known: linalg.Stability | None, seed: int
-) -> linalg.NumericalRange | None:
-    if isinstance(operator, linalg.Formed):
-        return linalg.numerical_range(
-            linalg.Dense(operator.matrix), ANGLES, max_products=100 * 4 * ANGLES, seed=seed, progress=False
-        )
+def _range(operator: LinearOperator, modes: Leading, known: Stability | None, seed: int) -> NumericalRange | None:
+    if isinstance(operator, Formed):
+        return numerical_range(Dense(operator.matrix), ANGLES, max_products=100 * 4 * ANGLES, seed=seed, progress=False)
     if modes.krylov is None:
         return None
-    return linalg.inner_numerical_range(
-        modes.krylov, ANGLES, symmetric=None if known is None else known.numerical_abscissa
-    )
+    return inner_numerical_range(modes.krylov, ANGLES, symmetric=None if known is None else known.numerical_abscissa)
 
 
-def _pseudospectrum(operator: linalg.LinearOperator, modes: Leading, seed: int) -> linalg.Pseudospectrum | None:
-    if isinstance(operator, linalg.Formed):
-        return linalg.pseudospectrum(linalg.Dense(operator.matrix), steps=80, seed=seed, dense_up_to=120)
-    return None if modes.krylov is None else linalg.inner_pseudospectrum(modes.krylov, noise=modes.noise)
+def _pseudospectrum(operator: LinearOperator, modes: Leading, seed: int) -> Pseudospectrum | None:
+    if isinstance(operator, Formed):
+        return pseudospectrum(Dense(operator.matrix), steps=80, seed=seed, dense_up_to=120)
+    return None if modes.krylov is None else inner_pseudospectrum(modes.krylov, noise=modes.noise)
 
 
-def _density(operator: linalg.LinearOperator, max_products: int, seed: int) -> linalg.SpectralDensity:
-    if isinstance(operator, linalg.Formed):
+def _density(operator: LinearOperator, max_products: int, seed: int) -> SpectralDensity:
+    if isinstance(operator, Formed):
         n = len(operator.matrix)
         matrix = operator.matrix.to("cpu", torch.float64)
         values = torch.linalg.eigvalsh((matrix + matrix.T) / 2).expand(2, n)
-        return linalg.SpectralDensity(
+        return SpectralDensity(
             values, torch.full_like(values, 1 / n), n, 0, seed, "density from all eigenvalues of the symmetric part."
         )
     steps = max(4, max_products // (2 * PROBES))
-    return linalg.spectral_density(operator.sym, PROBES, steps=steps, seed=seed, progress=False)
+    return spectral_density(operator.sym, PROBES, steps=steps, seed=seed, progress=False)
