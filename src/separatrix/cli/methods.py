@@ -15,6 +15,7 @@ from separatrix.dynamics import (
     Base,
     Clip,
     Competitive,
+    ComplexMomentum,
     Consensus,
     CurvatureClipped,
     Extragradient,
@@ -45,6 +46,7 @@ OPTIMIZERS: Mapping[str, tuple[type[Base], Mapping[str, Any]]] = {
     "rmsprop": (RMSprop, {}),
     "adam": (Adam, {}),
     "adamw": (AdamW, {}),
+    "complex-momentum": (ComplexMomentum, {}),
 }
 SCHEMES: Mapping[str, type[Scheme]] = {
     "simultaneous": Simultaneous,

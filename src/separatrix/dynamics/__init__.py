@@ -10,12 +10,14 @@ from separatrix.dynamics.averaging import Average, averaged_models
 from separatrix.dynamics.balance import AdversarialWeight, two_time_scale
 from separatrix.dynamics.bases import SGD, Adam, AdamW, Base, Frozen, RMSprop
 from separatrix.dynamics.comparing import Comparison, Observed, Spread, compare
+from separatrix.dynamics.complex_momentum import ComplexMomentum
 from separatrix.dynamics.convert import base_of, bases_of, torch_state_dict
 from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.half_life import HalfLife, advise_half_life, ema_gain
 from separatrix.dynamics.linear_period import LinearPeriod, linear_period, multipliers
 from separatrix.dynamics.live_step import Step
 from separatrix.dynamics.method import Method, simulate
+from separatrix.dynamics.mirror import ExponentiatedGradient
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.problem import Fact, Problem, scores
 from separatrix.dynamics.roles import Roles
@@ -64,8 +66,10 @@ __all__ = [
     "Clock",
     "Comparison",
     "Competitive",
+    "ComplexMomentum",
     "Consensus",
     "CurvatureClipped",
+    "ExponentiatedGradient",
     "Extragradient",
     "ExtragradientPlus",
     "Fact",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
+from math import cos, sin
 from typing import Any
 
 import torch
@@ -224,17 +225,22 @@ class Frozen(Base):
         mode: the momentum and decoupled decay, with their multipliers.
         coupled_decay: weight decay that acts through the gradient.
         buffer: the momentum it starts from, as a displacement; zero where ``None``.
+        imaginary: its imaginary part, where the momentum is complex.
     """
 
     scale: float | Tensor
     mode: Mode
     coupled_decay: float = 0.0
     buffer: Tensor | None = None
+    imaginary: Tensor | None = None
 
     def init(self, x: Tensor) -> State:
         if self.mode.kind == "none":
             return {}
-        return {"buffer": torch.zeros_like(x) if self.buffer is None else self.buffer}
+        state: State = {"buffer": torch.zeros_like(x) if self.buffer is None else self.buffer}
+        if self.mode.kind == "complex":
+            state["imaginary"] = torch.zeros_like(x) if self.imaginary is None else self.imaginary
+        return state
 
     def step(self, v: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
         b = self.mode.momentum
@@ -242,18 +248,22 @@ class Frozen(Base):
         kept = (1 - self.mode.decay) * x if self.mode.decay else x
         if self.mode.kind == "none":
             return kept + push, {}
+        if self.mode.kind == "complex":
+            p, q = b * cos(self.mode.angle), b * sin(self.mode.angle)
+            real = p * state["buffer"] - q * state["imaginary"] + push
+            return kept + real, {"buffer": real, "imaginary": q * state["buffer"] + p * state["imaginary"]}
         buffer = b * state["buffer"] + ((1 - b) * push if self.mode.kind == "averaged" else push)
         move = push + b * buffer if self.mode.kind == "nesterov" else buffer
         return kept + move, {"buffer": buffer}
 
     def frozen(self, state: State) -> Frozen:
-        return self if self.mode.kind == "none" else replace(self, buffer=state["buffer"])
+        return self if self.mode.kind == "none" else replace(self, **state)
 
     def times(self, factor: float) -> Frozen:
         """The same with ``factor`` times the step size."""
         mode = replace(self.mode, decay=self.mode.decay * factor)
-        buffer = None if self.buffer is None else self.buffer * factor
-        return replace(self, scale=self.scale * factor, mode=mode, buffer=buffer)
+        buffer, imaginary = (None if b is None else b * factor for b in (self.buffer, self.imaginary))
+        return replace(self, scale=self.scale * factor, mode=mode, buffer=buffer, imaginary=imaginary)
 
     def describe(self) -> dict[str, Any]:
         return {"kind": "Frozen", "momentum": self.mode.momentum, "momentum_kind": self.mode.kind}

@@ -17,6 +17,7 @@ from separatrix.dynamics.bases import Adam
 from separatrix.dynamics.convert import Given
 from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.live_step import Step
+from separatrix.dynamics.mirror import ExponentiatedGradient
 from separatrix.errors import InputError
 from separatrix.fields import Game
 
@@ -34,6 +35,7 @@ __all__ = [
     "JacobianRegularisation",
     "Lookahead",
     "Optimistic",
+    "OptimisticMirrorDescent",
     "PastExtragradient",
     "Proximal",
     "Reflected",
@@ -206,6 +208,20 @@ class Competitive(SchemeOptimizer, scheme=schemes.Competitive):
         tol: relative residual of the linear solve.
         max_products: its budget.
     """
+
+
+class OptimisticMirrorDescent(GameOptimizer):
+    """Two multiplicative steps a round, one with the last direction and one with the new one [rakhlin2013]. Cost: 1 gradient.
+
+    For players whose parameters are probabilities; over other parameters :class:`PastExtragradient` on SGD is the Euclidean form.
+
+    Args:
+        lr: learning rate.
+        size: so many consecutive coordinates make up a simplex; all of a player's where ``None``.
+    """
+
+    def __init__(self, game: Game, *, lr: float, size: int | None = None, **settings: Any) -> None:
+        super().__init__(game, ExponentiatedGradient(lr, size), scheme=schemes.PastExtragradient(), **settings)
 
 
 class ACGD(GameOptimizer):

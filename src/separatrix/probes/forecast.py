@@ -169,8 +169,7 @@ def _state(setting: Setting, x: Tensor, states: States) -> Tensor:
         now = bases[player].frozen(states[player])
         assert now is not None
         scale = space.take(setting.scale, player)
-        buffer = torch.zeros_like(scale) if now.buffer is None else now.buffer
-        parts.append(buffer * (scale / now.scale) / scale.sqrt())
+        parts += [buffer * (scale / now.scale) / scale.sqrt() for buffer in now.init(scale).values()]
     for name, value in recall(setting.method.scheme, space, x, states).items():
         if isinstance(value, Tensor):
             parts.append(value / part_scale(SCHEME, name, setting.scale.sqrt(), space))

@@ -81,7 +81,7 @@ class Reduced:
             if base.mode.kind != "none":  # ... and the buffer's, which moves the point in the same step
                 size = self.space.size(player)
                 fed[index] += vectors[offset : offset + size]
-                offset += size
+                offset += size * (2 if base.mode.kind == "complex" else 1)
             weight = 1 - base.mode.momentum if base.mode.kind == "averaged" else 1.0
             fed[index] *= weight * float(torch.as_tensor(base.scale).max())
         squared: Tensor = torch.einsum("ik,ij,jk->k", fed.conj(), self.leak.to(fed.dtype), fed).real

@@ -73,7 +73,7 @@ class Signature:
 
 def has_region(scheme: Scheme, mode: Mode | None) -> bool:
     """Whether the method has a stability region in the plane of ``h lambda``."""
-    if mode is None or mode.decay or mode.kind == "nesterov":
+    if mode is None or mode.decay or mode.kind in ("nesterov", "complex"):
         return False
     ahead = isinstance(scheme, Extragradient) and scheme.ahead == 1.0 and mode.kind == "none"
     return isinstance(scheme, Simultaneous) or ahead
@@ -220,7 +220,7 @@ def signature_section(found: Signature, setting: Setting, sentence: str, remaini
     assert setting.frozen is not None
     momenta = {b.mode.momentum for b in setting.frozen.values()}
     kinds = {b.mode.kind for b in setting.frozen.values()}
-    base = {"averaged": "Adam", "heavy-ball": "momentum", "nesterov": "Nesterov", "none": "none"}
+    base = {"averaged": "Adam", "heavy-ball": "momentum", "nesterov": "Nesterov", "none": "none", "complex": "complex"}
     result: dict[str, object] = {
         "kind": found.kind,
         "step_scale": 1.0,

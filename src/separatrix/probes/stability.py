@@ -193,7 +193,7 @@ def bisect(holds: Callable[[float], bool], inside: float, outside: float, tol: f
 
 def unit_bases(frozen: Mapping[str, Frozen]) -> dict[str, Frozen]:
     """The bases in the optimiser's metric, where the scale is 1 and coupled decay is in the operator."""
-    return {p: replace(b, scale=1.0, coupled_decay=0.0, buffer=None) for p, b in frozen.items()}
+    return {p: replace(b, scale=1.0, coupled_decay=0.0, buffer=None, imaginary=None) for p, b in frozen.items()}
 
 
 def with_momentum(bases: Mapping[str, Frozen], momentum: float) -> dict[str, Frozen]:

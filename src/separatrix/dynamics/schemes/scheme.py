@@ -146,7 +146,7 @@ def displaced(base: Base, state: State, x: Tensor, v: Tensor) -> Tensor:
     frozen = base.frozen(state)
     if frozen is None:
         return base.step(v, x, state)[0]
-    return replace(frozen, mode=Mode("none", decay=frozen.mode.decay), buffer=None).step(v, x, {})[0]
+    return replace(frozen, mode=Mode("none", decay=frozen.mode.decay), buffer=None, imaginary=None).step(v, x, {})[0]
 
 
 def check_moments(moments: str, known: Sequence[str] = MOMENTS) -> None:
