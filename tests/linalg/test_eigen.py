@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -241,7 +243,7 @@ def test_the_transpose_gives_left_eigenvectors_of_the_same_values():
     assert torch.linalg.vector_norm(y @ a.to(y.dtype) - lam * y) < 1e-5
 
 
-@pytest.mark.parametrize("target", ["largest", "leftmost"])
+@pytest.mark.parametrize("target", ["largest", "leftmost", "rotation"])
 def test_float32_residuals_are_within_twice_the_recomputed_ones(target):
     a = wishart_plus_skew(N, 11).float()
     found = krylov(a, target=target)
@@ -261,6 +263,25 @@ def test_the_same_seed_gives_the_same_bits():
     assert torch.equal(one.values, three.values)
     assert (one.seed, three.seed) == (5, 5)
     assert not torch.equal(one.vectors, krylov(a, 2, seed=6).vectors)
+
+
+AGAIN = """
+import torch
+from separatrix.linalg import Dense, eigenvalues, extremes, frobenius_parts, gmres, singular_values
+a = Dense(torch.randn(150, 150, generator=torch.Generator().manual_seed(1)))
+print(eigenvalues(a, 4, target=["largest", "rotation"], dense_up_to=0, max_products=80, seed=2).values.tolist())
+print(extremes(a.sym, max_products=30, seed=2), frobenius_parts(a, 10, seed=2))
+print(singular_values(a, 2, dense_up_to=0, max_products=60, seed=2).values.tolist())
+print(gmres(a, torch.ones(150), max_products=30).value.sum().item())
+"""
+
+
+def test_another_process_with_the_same_seed_prints_the_same_numbers(capsys):
+    exec(AGAIN, {})
+    here = capsys.readouterr().out
+    there = subprocess.run([sys.executable, "-c", AGAIN], check=True, capture_output=True, text=True).stdout
+    assert here == there
+    assert "(" in here
 
 
 def test_products_are_counted_and_kept_within_the_budget():
