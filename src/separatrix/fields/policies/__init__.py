@@ -7,7 +7,9 @@ from separatrix.fields.policies.distillation import (
     distillation_field,
     distillation_objective,
 )
+from separatrix.fields.policies.episodes import sample_distillation
 from separatrix.fields.policies.gradient import policy_gradient_field
+from separatrix.fields.policies.grid_world import grid_world
 from separatrix.fields.policies.mdp import TabularMDP, random_mdp, sigmoid_policy, softmax_policy
 
 __all__ = [
@@ -17,8 +19,10 @@ __all__ = [
     "circling_distillation",
     "distillation_field",
     "distillation_objective",
+    "grid_world",
     "policy_gradient_field",
     "random_mdp",
+    "sample_distillation",
     "sigmoid_policy",
     "softmax_policy",
 ]
