@@ -100,10 +100,10 @@ def run(scale: Scale) -> Outcome:
 
 
 def arc(steps: int, turn: float = 0.0) -> Tensor:
-    """The flow from (1, 1) by Runge-Kutta steps, until the rejected ratio is near 0."""
+    """The flow from (1, 1) by Runge-Kutta steps, until shortly before the rejected ratio reaches 0."""
     field = preference_field(dpo(BETA), "ratio").function
     moved = lambda x: field(x) + turn * torch.stack([-x[1] + 1, x[0]])  # noqa: E731
-    x, h = torch.ones(2, dtype=torch.float64), 7.0 / steps
+    x, h = torch.ones(2, dtype=torch.float64), 9.8 / steps
     path = [x]
     for _ in range(steps):
         a = moved(x)
