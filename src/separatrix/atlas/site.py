@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from separatrix.atlas.catalogue import Entry, catalogue, families
 from separatrix.atlas.claims import FAILS, VERDICTS, Claim
@@ -119,6 +120,12 @@ def index_of(cards: list[Card]) -> dict[str, Any]:
     }
 
 
+def prose(text: str) -> Markup:
+    """A paragraph of a docstring as HTML: ``code`` and *stress*."""
+    safe = re.sub(r"``(.+?)``", r"<code>\1</code>", str(escape(text)))
+    return Markup(re.sub(r"\*(\w[\w ]*)\*", r"<em>\1</em>", safe))
+
+
 def coloured(code: str) -> str:
     """Python as HTML with classes; ``rich`` brings the lexer along."""
     from pygments import highlight
@@ -137,7 +144,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     templates = files("separatrix.atlas") / "templates"
-    environment.filters.update(number=number, coloured=coloured, strip=strip)
+    environment.filters.update(number=number, coloured=coloured, prose=prose, strip=strip)
     environment.globals.update(
         marks=MARKS,
         css=(templates / "atlas.css").read_text(encoding="utf-8"),
