@@ -11,10 +11,11 @@ from linear_games import linear, random_matrix
 
 import separatrix as sx
 from separatrix.errors import ComputationError, InputError, UnsupportedOperatorError
-from separatrix.linalg import Dense, LinearOperator, Verdict, stability
+from separatrix.linalg import Dense, Formed, LinearOperator, Verdict, stability
 from separatrix.probes import leading
 from separatrix.probes.certificate import certify
 from separatrix.probes.spectrum_data import spectrum_data
+from separatrix.probes.surroundings import surroundings
 
 VERDICTS = set(get_args(Verdict))
 N = 2100  # beyond what is formed
@@ -133,6 +134,26 @@ def test_the_record_is_plain_and_whole():
     z = complex(grid["x"][7], grid["y"][3])
     smallest = torch.linalg.svdvals(z * torch.eye(6, dtype=torch.complex128) - matrix)[-1]
     assert grid["log10"][3][7] == pytest.approx(math.log10(float(smallest)), abs=1e-3)
+
+
+def test_what_surrounds_the_eigenvalues_comes_from_what_a_search_leaves_behind():
+    operator = Wide(pair(-0.2, 1.0, departure=3.0))
+    modes = leading(operator, k=2, max_products=120)
+    certificate = certify(operator, modes, max_products=200)
+    found = surroundings(operator, modes, certificate)
+    assert found["range"]["support"][0] == certificate.numerical_abscissa.upper_bound
+    reach = max(point[0] for point in found["range"]["points"])
+    assert 0.5 < reach <= found["range"]["support"][0]
+    true = max(
+        float(torch.linalg.matrix_norm(torch.linalg.matrix_exp(t * operator.block), 2))
+        for t in torch.linspace(0, 5, 26)
+    )
+    assert 1.1 < found["pseudospectrum"]["growth"] <= true
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    dense = Formed(Dense(operator.block))
+    alone = surroundings(dense, leading(dense))
+    assert alone["pseudospectrum"]["exact"]
+    assert all(value is not None for value in alone["range"]["support"])
 
 
 def test_a_spectrum_saves_and_prints_what_it_holds(tmp_path):

@@ -15,17 +15,12 @@ from separatrix.dynamics.schemes import States
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field
 from separatrix.linalg import (
-    Dense,
     Formed,
     LinearOperator,
     NumericalRange,
     Pseudospectrum,
     SpectralDensity,
     Stability,
-    inner_numerical_range,
-    inner_pseudospectrum,
-    numerical_range,
-    pseudospectrum,
     spectral_density,
 )
 from separatrix.linalg.eigen import DENSE_UP_TO
@@ -35,10 +30,10 @@ from separatrix.probes.leading import TARGETS, Leading, leading
 from separatrix.probes.record import write_text
 from separatrix.probes.setting import settle
 from separatrix.probes.spectrum_data import spectrum_data
+from separatrix.probes.surroundings import pseudospectrum_of, range_of
 from separatrix.probes.verdict import verdict
 
 PROBES = 4
-ANGLES = 33
 
 
 @dataclass(frozen=True, repr=False)
@@ -169,11 +164,11 @@ def spectrum(
             products = max(products, known.products)
         except ComputationError as error:
             findings.append(f"no-certificate: nothing is certified: {error}")
-    surroundings = _range(operator, modes, known, seed)
+    surroundings = range_of(operator, modes, known, seed=seed)
     around = None
     if pseudospectrum:
         report("pseudospectrum")
-        around = _pseudospectrum(operator, modes, seed)
+        around = pseudospectrum_of(operator, modes, seed=seed)
     curvature = None
     if density:
         report("density")
@@ -195,20 +190,6 @@ def spectrum(
         curvature,
         products,
     )
-
-
-def _range(operator: LinearOperator, modes: Leading, known: Stability | None, seed: int) -> NumericalRange | None:
-    if isinstance(operator, Formed):
-        return numerical_range(Dense(operator.matrix), ANGLES, max_products=100 * 4 * ANGLES, seed=seed, progress=False)
-    if modes.krylov is None:
-        return None
-    return inner_numerical_range(modes.krylov, ANGLES, symmetric=None if known is None else known.numerical_abscissa)
-
-
-def _pseudospectrum(operator: LinearOperator, modes: Leading, seed: int) -> Pseudospectrum | None:
-    if isinstance(operator, Formed):
-        return pseudospectrum(Dense(operator.matrix), steps=80, seed=seed, dense_up_to=120)
-    return None if modes.krylov is None else inner_pseudospectrum(modes.krylov, noise=modes.noise)
 
 
 def _density(operator: LinearOperator, max_products: int, seed: int) -> SpectralDensity:

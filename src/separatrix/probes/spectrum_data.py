@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from separatrix.linalg import NumericalRange, Pseudospectrum, SpectralDensity, Stability, step_limit
+from separatrix.linalg import SpectralDensity, Stability, step_limit
+from separatrix.probes.surroundings import finite, pseudospectrum_data, range_data
 
 if TYPE_CHECKING:
     from separatrix.probes.spectrum import Spectrum
 
-GRID = 41
 POINTS = 201
 FLAT = 1e-3
 
@@ -58,7 +56,11 @@ def spectrum_data(found: Spectrum) -> dict[str, Any]:
         "findings": list(found.findings),
         "certificate": None if found.certificate is None else certificate_data(found.certificate),
         "range": None if found.numerical_range is None else range_data(found.numerical_range),
-        "pseudospectrum": None if found.pseudospectrum is None else pseudospectrum_data(found.pseudospectrum, found),
+        "pseudospectrum": None
+        if found.pseudospectrum is None
+        else pseudospectrum_data(
+            found.pseudospectrum, found.modes, found.numerical_range, unstable=found.verdict == "unstable"
+        ),
         "density": None if found.density is None else density_data(found.density),
     }
 
@@ -83,58 +85,6 @@ def certificate_data(found: Stability) -> dict[str, Any]:
         "products": found.products,
         "seed": found.seed,
     }
-
-
-def range_data(found: NumericalRange) -> dict[str, Any]:
-    """Angles in radians from 0 to pi, supporting lines (``None`` where unknown) and boundary points."""
-    return {
-        "angles": found.angles.tolist(),
-        "support": [finite(value) for value in found.support.tolist()],
-        "points": [[z.real, z.imag] for z in found.points.tolist()],
-        "failure": found.failure,
-        "status": found.status,
-    }
-
-
-def pseudospectrum_data(found: Pseudospectrum, around: Spectrum) -> dict[str, Any]:
-    """``log10 epsilon`` on two grids of the upper half plane: over all that is known, and around zero."""
-    points = torch.cat(
-        [around.modes.values, *([] if around.numerical_range is None else [around.numerical_range.points])]
-    )
-    real, high = points.real, float(points.imag.abs().max())
-    low, right = min(float(real.min()), 0.0), max(float(real.max()), 0.0)
-    margin = 0.12 * max(right - low, high, 1e-12)
-    radius = near_radius(around.modes.values.tolist())
-    growth, at = found.kreiss()
-    unstable = around.verdict == "unstable"  # then it is without bound
-    return {
-        "views": [
-            _level_grid(found, low - margin, right + margin, high + margin),
-            *([] if radius is None else [_level_grid(found, -radius, radius, radius)]),
-        ],
-        "exact": found.exact,
-        "noise": found.noise,
-        "growth": None if unstable else growth,
-        "growth_at": None if unstable else [at.real, at.imag],
-        "status": found.status,
-    }
-
-
-def near_radius(values: Sequence[complex]) -> float | None:
-    """Half width of a window around zero where most values crowd there; ``None`` where they do not."""
-    sizes = sorted(abs(value) for value in values)
-    if not sizes:
-        return None
-    radius = 2.5 * sizes[len(sizes) // 2]
-    return radius if 0 < radius < 0.2 * sizes[-1] else None
-
-
-def _level_grid(found: Pseudospectrum, left: float, right: float, top: float) -> dict[str, Any]:
-    x = torch.linspace(left, right, GRID, dtype=torch.float64)
-    y = torch.linspace(0, top, GRID // 2 + 1, dtype=torch.float64)
-    epsilon = found.at(torch.complex(x[None, :].expand(len(y), -1), y[:, None].expand(-1, len(x))).contiguous())
-    tiny = torch.finfo(torch.float64).tiny
-    return {"x": x.tolist(), "y": y.tolist(), "log10": epsilon.clamp(min=tiny).log10().round(decimals=4).tolist()}
 
 
 def density_data(found: SpectralDensity) -> dict[str, Any]:
@@ -177,8 +127,3 @@ def _conditions(found: Spectrum) -> list[float | None]:
         close = float(gap[nearest]) <= 2 * float(residual) + 1e-9 * float(value.abs())
         conditions.append(float(found.certificate.condition[nearest]) if close else None)
     return conditions
-
-
-def finite(value: float) -> float | None:
-    """``None`` for what JSON does not know."""
-    return value if math.isfinite(value) else None

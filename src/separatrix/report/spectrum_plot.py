@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from separatrix.probes.spectrum_data import near_radius
+from separatrix.probes.surroundings import near_radius
 from separatrix.report.signature_plot import MARKS
 from separatrix.report.style import DECAY, GROW, INK, MUTED, REGION, RULE, axes_or_new
 
