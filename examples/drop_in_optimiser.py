@@ -3,7 +3,7 @@
     python examples/drop_in_optimiser.py
 
 `sx.optim.Consensus`, `Extragradient`, `Alternating` and `Simultaneous` compute the gradients themselves: a step is
-`opt.step(batch)`, without `zero_grad` and `backward`.
+`opt.step(batch)`, without `zero_grad` and `backward`. They keep their own states; a diagnosis is told the optimizer itself.
 """
 
 import torch
@@ -23,9 +23,9 @@ def losses(models, batch):
 def begin(name: str):
     """The modules, the optimizer and its scheduler before the first step."""
     torch.manual_seed(0)
-    G = nn.Sequential(nn.Linear(4, 32), nn.Tanh(), nn.Linear(32, 2))
-    D = nn.Sequential(nn.Linear(2, 32), nn.Tanh(), nn.Linear(32, 1))
-    game = sx.Game({"G": G, "D": D}, losses)
+    G = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2))
+    D = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 1))
+    game = sx.Game({"G": G, "D": D}, losses, name=name)
     if name == "consensus":
         opt = sx.optim.Consensus(game, torch.optim.RMSprop, lr=1e-3, gamma=1.0)
     else:  # one base for each player; existing torch optimizers are taken over too
@@ -52,13 +52,29 @@ def train(name: str, steps: int, *, stop: int | None = None) -> dict[str, torch.
     return models.state_dict()
 
 
-def main(steps: int = 200) -> bool:
+def measure(name: str, steps: int) -> sx.Diagnosis:
+    """What the field looks like to the optimizer that trained: its scheme, transforms, rates and moments."""
+    _, opt, _ = begin(name)
+    generator = torch.Generator().manual_seed(1)
+
+    def draw(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.randn(count, 2, generator=generator) + 2, torch.randn(count, 4, generator=generator)
+
+    for _ in range(steps):
+        opt.step(draw(128))
+    return sx.diagnose(opt.game.on(draw(512)), method=opt)
+
+
+def main(steps: int = 200) -> tuple[bool, list[sx.Diagnosis]]:
     same = True
     for name in ("consensus", "extragradient"):
         straight, resumed = train(name, steps), train(name, steps, stop=steps // 2)
         same &= all(torch.equal(straight[key], resumed[key]) for key in straight)
     print("stopped and resumed runs agree bitwise:", same)
-    return same
+
+    found = [measure(name, steps) for name in ("consensus", "extragradient")]
+    print(f"\n{sx.compare_diagnoses(*found)}")
+    return same, found
 
 
 if __name__ == "__main__":

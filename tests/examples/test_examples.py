@@ -28,9 +28,9 @@ def test_a_plain_loop_is_diagnosed_by_five_lines(tmp_path: Path, capsys: pytest.
     assert report.read_text(encoding="utf-8").startswith("<!")
 
 
-@pytest.mark.parametrize(("price", "verdict"), [(20.0, "stable"), (1.0, "unstable")])
+@pytest.mark.parametrize(("price", "verdict"), [(20.0, "contracting"), (1.0, "unstable")])
 def test_a_game_that_is_no_gan_is_unstable_where_the_formula_says_so(price: float, verdict: str) -> None:
-    diagnosis, own, formula = load("not_a_gan").measure(price, steps=400 if verdict == "stable" else 60)
+    diagnosis, own, formula = load("not_a_gan").measure(price, steps=60 if verdict == "unstable" else 400)
     assert own == pytest.approx(formula, rel=1e-9)
     assert (own > 0) == (verdict == "unstable")
     assert diagnosis["spectrum"]["verdict"]["name"] == verdict
@@ -43,8 +43,12 @@ def test_detached_fakes_are_found_and_the_remedy_keeps_the_gradients(capsys: pyt
     assert "two gradients: 0.0e+00" in capsys.readouterr().out
 
 
-def test_a_stopped_and_resumed_run_is_bitwise_the_same() -> None:
-    assert load("drop_in_optimiser").main(steps=12)
+def test_a_stopped_and_resumed_run_is_bitwise_the_same_and_diagnosed_with_its_optimizer() -> None:
+    same, found = load("drop_in_optimiser").main(steps=12)
+    assert same
+    assert [d["method"]["scheme"] for d in found] == ["simultaneous", "extragradient"]
+    assert found[0]["method"]["transforms"]
+    assert all(d["method"]["steps_made"] == {"G": 12, "D": 12} and d["signature"] for d in found)
 
 
 def test_a_preference_run_displaces_its_chosen_answers_and_a_likelihood_term_mends_it() -> None:
@@ -55,6 +59,20 @@ def test_a_preference_run_displaces_its_chosen_answers_and_a_likelihood_term_men
     assert found["mended"].displaced == "no"
     assert found["mended"].falls_from is None
     assert found["mended"].margin_change.sign > 0
+
+
+def test_a_black_box_is_measured_left_as_it_was_and_a_forgotten_optimizer_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "run.html"
+    run, diagnosis = load("black_box_run").main(steps=5, measured=4, report=report)
+    assert run.check_replay().value
+    assert {row["player"] for row in diagnosis["best_response"]["rows"]} == {"D", "G"}
+    assert diagnosis["spectrum"] is None
+    said = capsys.readouterr().out
+    assert "opt_d (Adam)" in said
+    assert "Twin runs" in said
+    assert report.read_text(encoding="utf-8").startswith("<!")
 
 
 def test_every_example_is_tested() -> None:

@@ -231,7 +231,7 @@ def test_a_hidden_interaction_is_a_caveat_on_all_that_speaks_of_it() -> None:
     finding = replace(fixture.FINDINGS[1], code="detached", title="The players' interaction is hidden")
     found = replace(fixture.gan(), findings=(finding,))
     doubtful = {part.key for part in page.parts(found) if part.caveat}
-    assert doubtful == page.OF_THE_INTERACTION
+    assert doubtful == page.OF_THE_INTERACTION - page.OPTIONAL
     assert "“The players' interaction is hidden”" in page.general_notes(found)[0]
     assert to_html(found).count('class="caveat"') == len(doubtful)
     assert "without those blocks" in to_markdown(found)

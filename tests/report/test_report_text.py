@@ -200,3 +200,15 @@ def test_the_self_tests_of_a_field_are_not_lost_in_a_run_and_a_replay_not_in_a_f
     leaky = replace(run, findings=(replace(finding, code="not-replayable"),))
     assert len(report.compare_diagnoses(leaky, field).unmeasured_after) == 1
     assert len(report.compare_diagnoses(leaky, run).lost) == 1
+
+
+def test_methods_that_differ_are_told() -> None:
+    one = fixture.gan()
+    method = one.sections["method"]
+    slower = {**method, "bases": {**method["bases"], "D": {"kind": "Adam", "lr": 1e-4, "betas": [0.5, 0.999]}}}
+    two = replace(one, sections={**one.sections, "method": slower})
+    note = report.compare_diagnoses(one, two).notes[0]
+    assert note.startswith(
+        "the methods differ, and eigenvalues h·λ are those of each one's own step: simultaneous, kind Adam"
+    )
+    assert "D: kind Adam, lr 0.0001" in note

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from separatrix.errors import InputError
-from separatrix.probes.numbers import MISSING, complex_number, exact, number, with_error
+from separatrix.probes.numbers import MISSING, complex_number, exact, number, plain, with_error
 from separatrix.probes.record import Diagnosis
 from separatrix.report import regions
 
@@ -146,9 +146,21 @@ def _obstacles(old: Diagnosis, new: Diagnosis, metrics: list[str | None] | None)
         first, second = ((d.sections.get("problem") or {}).get(key) for d in (old, new))
         if None not in (first, second) and first != second:
             yield f"the {what} differ: {first} and {second}."
+    one, other = (_method(d.sections.get("method") or {}) for d in (old, new))
+    if one and other and one != other:
+        yield f"the methods differ, and eigenvalues h·λ are those of each one's own step: {one}; {other}."
     first, second = ((d.sections.get("signature") or {}).get("remaining") for d in (old, new))
     if None not in (first, second) and first != second:
         yield f"findings were judged over different numbers of remaining steps: {first} and {second}."
+
+
+def _method(section: Mapping[str, Any]) -> str:
+    """Scheme, transforms and bases in a line."""
+    bases = {player: plain(settings) for player, settings in (section.get("bases") or {}).items()}
+    alike = len(set(bases.values())) == 1
+    told = [f"{next(iter(bases.values()))}"] if alike else [f"{player}: {text}" for player, text in bases.items()]
+    transforms = [plain(settings) for settings in section.get("transforms") or []]
+    return ", ".join([str(section["scheme"]), *transforms, *told]) if "scheme" in section else ""
 
 
 def _numbers(diagnosis: Diagnosis, *, named: bool) -> Iterator[tuple[str, str]]:
