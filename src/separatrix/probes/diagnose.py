@@ -17,6 +17,7 @@ from separatrix.linalg.eigen import DENSE_UP_TO
 from separatrix.probes import findings as judge
 from separatrix.probes.best_response import BestResponse, best_response
 from separatrix.probes.certificate import certify
+from separatrix.probes.decompose.record_section import decomposition_section
 from separatrix.probes.description import conclude, describe
 from separatrix.probes.eigenplane import eigenplane
 from separatrix.probes.forecast import Forecast, forecast, forecast_section
@@ -182,6 +183,7 @@ def _measure_spectrum(
     if len(space.players) > 1 and not space.shared:
         acting = book.take("interplay", lambda: interplay(setting.operator, space, seed=seed))
         book.sections["interplay"] = None if acting is None else acting.section()
+        book.sections["decomposition"] = None if acting is None else decomposition_section(acting)
     else:
         why = "one player acts on nobody" if len(space.players) == 1 else "players share parameters"
         book.notes.append(f"interplay: {why}.")

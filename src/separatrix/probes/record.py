@@ -30,6 +30,7 @@ SECTIONS = {
     "spectrum": "rows (real, imag, residual, converged, multiplier, period_steps, target), verdict, products",
     "signature": "kind (plane or disc), points, remaining steps, slider table",
     "interplay": "players, norms of the blocks of the preconditioned Jacobian with standard errors, rotation share",
+    "decomposition": "potentialness (value, stderr, balanced, least and most over all player units), sentence",
     "sharpness": "rows (name, value, residual, limit, ratio): step times curvature against the limit of the base",
     "stability": "rows (method, safe_step, growth, gradients, limited_by, sentence)",
     "horizon": "steps, threshold, curve of (step, error), drift of (step, drift), reached",

@@ -11,6 +11,8 @@ from matplotlib.axes import Axes
 from separatrix.errors import InputError
 from separatrix.probes.decompose import GameDecomposition, GridDecomposition
 from separatrix.probes.numbers import number
+from separatrix.probes.record import Diagnosis
+from separatrix.report.figures import section_of
 from separatrix.report.style import ACCENT, DECAY, GROW, INK, MUTED, PAPER, REGION, RULE, axes_or_new, literal
 
 
@@ -54,6 +56,11 @@ def potentialness(section: Mapping[str, Any], ax: Axes | None = None) -> Axes:
     ax.set_xlabel("potentialness (shaded: in any units)")
     ax.spines[:].set_visible(False)
     return ax
+
+
+def decomposition(source: Diagnosis | Mapping[str, Any], ax: Axes | None = None) -> Axes:
+    """:func:`potentialness` of a diagnosis."""
+    return potentialness(section_of(source, "decomposition"), ax)
 
 
 def plane_parts(found: GridDecomposition, *, axes: Any = None, labels: tuple[str, str] = ("", "")) -> list[Axes]:

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 
 from separatrix.probes.numbers import exact, number
 from separatrix.probes.record import Diagnosis
-from separatrix.report import figures, page, regions, signature_plot
+from separatrix.report import decomposition_plot, figures, page, regions, signature_plot
 from separatrix.report.glance import at_a_glance, headline
 from separatrix.report.references import cited
 from separatrix.report.style import svg
@@ -26,6 +26,7 @@ from separatrix.report.words import explained
 # Sections with a figure: how it is drawn, its size in inches, and what a reader who does not see it is told.
 PLATES: dict[str, tuple[Callable[[Diagnosis, Axes], Axes], tuple[float, float], str]] = {
     "interplay": (figures.interplay, (3.5, 3.1), "Squares sized by the norms of the blocks of the Jacobian."),
+    "decomposition": (decomposition_plot.decomposition, (4.4, 1.4), "A line from 0 to 1 with the share and its range."),
     "slice": (figures.slice_figure, (4.6, 4.7), "Streamlines of the field in a plane, with the path of training."),
     "sharpness": (figures.sharpness, (4.6, 0.0), "Bars: share of the limit for the joint map and each player."),
     "stability": (

@@ -13,6 +13,8 @@ in field sign, ``h lambda`` at the present step; ``x?`` may be ``None``, and a w
                       verdict {name, sentence}, complete, products, metric
     interplay         players, norms [[..]] and stderr [[..]] (row: on whom, column: of whom), rotation_share,
                       rotation_stderr, angle_deg?, sentence
+    decomposition (optional)  potentialness {value?, stderr, balanced, balanced_stderr, least, most, scales? {player: unit}},
+                      sentence
     sharpness         rows [{name "joint" | player, value, residual, limit?, ratio?}], sentence
     stability         rows [{method, safe_step? (0: none, None: no limit found), min_step? (multiples of the present
                       step), growth |m| per step, growth_per_gradient, gradients, limited_by, running}], sentence
@@ -64,6 +66,11 @@ PARTS: dict[str, tuple[str, str]] = {
         "Who moves whom: each square's area is the norm of a block of the preconditioned Jacobian. Filled: a player's "
         "own curvature; hatched: what one player does to another.",
     ),
+    "decomposition": (
+        "Is it a gradient?",
+        "The share of the squared Jacobian that a potential could make: 1 descends, 0 only turns. It depends on units, so "
+        "the range over all units of the players stands beside it; one half is in reach where players act on each other.",
+    ),
     "slice": (
         "A slice of the field",
         "The plane of one mode through the measured point, in the optimizer's units; streamlines show where the players would "
@@ -104,9 +111,11 @@ PARTS: dict[str, tuple[str, str]] = {
     "cost": ("Cost", "One gradient-equivalent is one evaluation of the whole field."),
     "reproduce": ("Reproduce", "The same seed gives the same figures on the same machine."),
 }
-OPTIONAL = frozenset({"twins"})
+OPTIONAL = frozenset({"twins", "decomposition"})
 # What speaks of the players' interaction, and hence of nothing much where the losses hide it.
-OF_THE_INTERACTION = frozenset({"signature", "spectrum", "interplay", "slice", "stability", "forecast"})
+OF_THE_INTERACTION = frozenset(
+    {"signature", "spectrum", "interplay", "decomposition", "slice", "stability", "forecast"}
+)
 NO_REASON = "not part of this measurement."
 BRINGS_NONE = {
     "samples": "the problem brings no way to make them: sx.Problem(samples=...).",

@@ -97,6 +97,17 @@ def interplay(section: Section) -> Table:
     return Table(("block norm", *(f"of {p}" for p in section["players"])), padded)
 
 
+def decomposition(section: Section) -> Table:
+    share = section["potentialness"]
+    rows = [
+        ("as measured", with_error(share["value"], share["stderr"] or None)),
+        ("in balanced units", with_error(share["balanced"], share["balanced_stderr"] or None)),
+        ("in all units", f"{number(share['least'])} to {number(share['most'])}"),
+    ]
+    rows += [(f"balanced unit of {player}", number(unit)) for player, unit in (share["scales"] or {}).items()]
+    return Table(("share of a potential", ""), tuple(rows))
+
+
 def sharpness(section: Section) -> Table:
     rows = [
         (
@@ -239,6 +250,7 @@ TABLES: dict[str, Callable[[Section], Table]] = {
     "spectrum": spectrum,
     "signature": signature,
     "interplay": interplay,
+    "decomposition": decomposition,
     "sharpness": sharpness,
     "stability": stability,
     "horizon": horizon,

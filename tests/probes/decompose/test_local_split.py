@@ -137,6 +137,14 @@ def test_one_player_and_shared_parameters_have_no_units_of_their_own():
     assert "share parameters" in found.status
 
 
+def test_units_change_nothing_where_nobody_acts_on_anybody():
+    matrix = torch.block_diag(torch.tensor([[0.0, -1.0], [1.0, 0.0]]), torch.eye(2)).double()
+    found = local_split(Dense(matrix), Space.of_sizes({"a": 2, "b": 2}))
+    share = found.potentialness
+    assert share.value == share.balanced == share.least == share.most == 0.5
+    assert found.status == "50.0% of the squared norm of the Jacobian could come from a potential, the rest turns."
+
+
 def test_nothing_is_said_where_nothing_changes():
     found = local_split(Dense(torch.zeros(3, 3)), Space.of_sizes({"a": 1, "b": 2}))
     assert math.isnan(found.potentialness.value)

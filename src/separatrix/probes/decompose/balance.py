@@ -3,7 +3,8 @@
 A change of units ``x_i = t_i xi_i`` for each player turns a Jacobian ``P`` into ``T^-1 P T`` and leaves the motion, the
 eigenvalues and ``tr P^2`` as they are. The potentialness ``p = |S|^2 / |P|^2 = (1 + tr P^2 / |P|^2) / 2`` depends on the
 units through ``|P|`` alone, and ``|P|`` is least in *balanced* units, where what each player receives from the others is
-as large as what it gives [osborne1960]. So over all units ``p`` lies between 1/2 and its balanced value.
+as large as what it gives [osborne1960]. So over all units ``p`` lies between 1/2 and its balanced value (where nobody acts on anybody
+else, units change nothing).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ optimiser's metric (:attr:`Setting.operator`); what of it a mere change of a pla
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -30,7 +31,7 @@ class Potentialness:
     Attributes:
         value, stderr: ``|S|^2 / |P|^2`` in the metric of the operator; NaN for a field without any derivative.
         balanced, balanced_stderr: the same in balanced units of the players, farthest from 1/2 of all units.
-        least, most: its infimum and supremum over all player scalings; one of them is 1/2, unless there is one player.
+        least, most: its infimum and supremum over all player scalings; one of them is 1/2, unless nobody acts on anybody else.
         scales: balanced units by player; ``None`` where players share parameters.
     """
 
@@ -64,11 +65,9 @@ class LocalSplit:
     def section(self) -> dict[str, object]:
         """As plain data, for records."""
         norms = {name: getattr(self, name) for name in ("symmetric", "antisymmetric", "total", "divergence")}
-        share = self.potentialness
         return {
             **{name: {"value": e.value, "stderr": e.stderr, "exact": e.exact} for name, e in norms.items()},
-            "potentialness": {k: v if _known(v) else None for k, v in vars(share).items()},
-            "sentence": self.status,
+            **potentialness_section(self.total.value, self.potentialness),
         }
 
 
@@ -121,13 +120,39 @@ def _over_units(operator: LinearOperator, space: Space | None, value: float, std
         # Two probes a group: squared norms without bias, and independent from group to group.
         found = [interplay(operator, space, probes=2, seed=1 + 1000 * seed + g) for g in range(GROUPS)]
         samples = torch.stack([f.norms.square() for f in found])
-    units = balance(samples.mean(0))
-    left = units.square / float(samples.mean(0).sum())  # |P|^2 in balanced units, as a share of the present one
-    error = _jackknife(samples) if len(samples) > 1 else 0.0
+    squares = samples.mean(0)
+    return share_over_units(players, squares, value, stderr, _jackknife(samples) if len(samples) > 1 else 0.0)
+
+
+def share_over_units(
+    players: Sequence[str], squares: Tensor, value: float, stderr: float, left_error: float
+) -> Potentialness:
+    """The potentialness in all units, from the squared block norms and its value in the present ones.
+
+    Args:
+        players: their names.
+        squares: ``|P_ij|_F^2``.
+        value, stderr: of ``|S|^2 / |P|^2``.
+        left_error: standard error of the share of ``|P|^2`` that is left in balanced units.
+    """
+    if math.isnan(value):
+        return Potentialness(value, stderr, value, stderr, value, value, None)
+    if not bool((squares - torch.diag(squares.diagonal())).any()):  # nobody acts on anybody: units change nothing
+        return Potentialness(value, stderr, value, stderr, value, value, dict.fromkeys(players, 1.0))
+    units = balance(squares)
+    left = units.square / float(squares.sum())
     balanced = min(max((1 + (2 * value - 1) / left) / 2, 0.0), 1.0)
-    spread = math.hypot(stderr / left, (balanced - 0.5) * error / left)
+    spread = math.hypot(stderr / left, (balanced - 0.5) * left_error / left)
     scales = dict(zip(players, units.scales.tolist(), strict=True))
     return Potentialness(value, stderr, balanced, spread, min(balanced, 0.5), max(balanced, 0.5), scales)
+
+
+def potentialness_section(total: float, share: Potentialness) -> dict[str, object]:
+    """Plain data of a potentialness and its sentence; ``total`` is ``|P|_F``."""
+    return {
+        "potentialness": {k: v if _known(v) else None for k, v in vars(share).items()},
+        "sentence": _sentence(total, share),
+    }
 
 
 def _jackknife(samples: Tensor) -> float:
@@ -147,7 +172,7 @@ def _sentence(total: float, share: Potentialness) -> str:
     text = f"{_share(share.value, share.stderr)} of the squared norm of the Jacobian could come from a potential, the rest turns"
     if share.scales is None:
         return f"{text}; players share parameters, so no player's units can be changed alone."
-    if len(share.scales) < 2:
+    if share.least == share.most:
         return f"{text}."
     if abs(share.balanced - 0.5) <= 3 * share.balanced_stderr:
         return f"{text}; in some units of the players it is one half."
