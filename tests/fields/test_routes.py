@@ -112,7 +112,8 @@ def test_what_has_no_forward_derivative_is_refused_by_name_on_the_dual_route():
         J @ J.x
 
 
-def test_a_dense_operator_costs_its_rows_once_and_nothing_after():
+def test_a_dense_operator_costs_its_rows_once_and_nothing_after(monkeypatch):
+    monkeypatch.setattr("separatrix.fields.routes.ROWS_AT_A_TIME", 7)
     field = small_gan().on(batches=BATCHES)
     J = field.jacobian(route="dense", checks=False)
     n = field.space.n
@@ -122,6 +123,7 @@ def test_a_dense_operator_costs_its_rows_once_and_nothing_after():
     assert field.gradients == 1 + 2 * n
     assert J.products == {"J.T": 1, "J": 4}
     assert J.passes == 0
+    torch.testing.assert_close(J.to_dense(), field.jacobian(checks=False).to_dense())
 
 
 class Alive:

@@ -44,7 +44,7 @@ class Jacobian(LinearOperator):
         UnsupportedOperatorError: an operator inside the losses has no second derivative, or a wrong one.
         StaleOperatorError: at a product, when the field has moved on (``strict``).
 
-    Cost: in gradients; the self-tests about 30 once. For k vectors at once (``J.rows(U)``):
+    Cost: in gradients; the self-tests 30 to 45 once. For k vectors at once (``J.rows(U)``):
 
     | route | build | ``J.T @ u`` | ``J @ u`` | memory |
     | --- | --- | --- | --- | --- |

@@ -17,6 +17,7 @@ from separatrix.fields.support import takes_third_derivatives
 
 # Beyond this the matrix alone is 0.8 GB in float64, and forming it costs 2 gradients a row.
 MOST_DENSE = 10_000
+ROWS_AT_A_TIME = 256
 
 
 class Route(ABC):
@@ -235,8 +236,12 @@ class Dense(Route):
         kept = Retained(field, leaves)
         self.rows = {key: row.detach() for key, row in kept.rows.items()}
         self._sizes = [row.numel() for row in self.rows.values()]
-        eye = torch.eye(sum(self._sizes), dtype=field.dtype, device=field.device)
-        self.matrix = kept.pull([self._by_key(unit) for unit in eye])
+        count = sum(self._sizes)
+        self.matrix = torch.empty(count, field.space.n, dtype=field.dtype, device=field.device)
+        for start in range(0, count, ROWS_AT_A_TIME):  # so that the matrix is all that is held
+            units = torch.zeros(min(ROWS_AT_A_TIME, count - start), count, dtype=field.dtype, device=field.device)
+            units.diagonal(start).fill_(1)
+            self.matrix[start : start + len(units)] = kept.pull([self._by_key(unit) for unit in units])
 
     def pull(self, block: Sequence[Mapping[tuple[str, int], Tensor]]) -> Tensor:
         flat = [
