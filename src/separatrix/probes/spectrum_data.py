@@ -61,7 +61,7 @@ def spectrum_data(found: Spectrum) -> dict[str, Any]:
         else pseudospectrum_data(
             found.pseudospectrum, found.modes, found.numerical_range, unstable=found.verdict == "unstable"
         ),
-        "density": None if found.density is None else density_data(found.density),
+        "density": None if found.density is None else density_data(found.density, exact=modes.complete),
     }
 
 
@@ -87,27 +87,24 @@ def certificate_data(found: Stability) -> dict[str, Any]:
     }
 
 
-def density_data(found: SpectralDensity) -> dict[str, Any]:
-    """The density on a grid, and the shares of eigenvalues on either side of zero with their standard errors.
+def density_data(found: SpectralDensity, *, exact: bool) -> dict[str, Any]:
+    """The density on a grid; where all eigenvalues are known, the shares of them on either side of zero too.
 
-    Sides begin at ``FLAT`` times the largest modulus: below it the sign is rounding.
+    Sides begin at ``FLAT`` times the largest modulus: below it the sign is rounding. A sampled density does not tell how much
+    of a bulk at zero lies on which side.
     """
     low, high = float(found.nodes.min()), float(found.nodes.max())
     width = max(high - low, 1e-12)
     x = torch.linspace(low - 0.05 * width, high + 0.05 * width, POINTS, dtype=torch.float64)
     value, stderr = found.at(x, bandwidth=0.01 * width)
     edge = FLAT * max(abs(low), abs(high))
-    above = found.trace_of(lambda t: (t > edge).to(t.dtype))
-    below = found.trace_of(lambda t: (t < -edge).to(t.dtype))
     return {
         "x": x.tolist(),
         "density": value.tolist(),
         "stderr": [finite(error) for error in stderr.tolist()],
         "bandwidth": 0.01 * width,
-        "above": above.value / found.n,
-        "above_stderr": finite(above.stderr / found.n),
-        "below": below.value / found.n,
-        "below_stderr": finite(below.stderr / found.n),
+        "above": float((found.nodes[0] > edge).double().mean()) if exact else None,
+        "below": float((found.nodes[0] < -edge).double().mean()) if exact else None,
         "flat": edge,
         "lowest": low,
         "highest": high,

@@ -63,14 +63,11 @@ def evidence(data: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("condition", number(known["condition"])),
             ("symmetric part", f"between {number(part['lower_bound'])} and {number(part['upper_bound'])}{sure}"),
         ]
+    if (spread := data["density"]) is not None and spread["above"] is not None:
+        shares = ", ".join(f"{number(100 * spread[side], 2)} % {side}" for side in ("above", "below"))
+        found.append(("of its eigenvalues", f"{shares} ± {number(spread['flat'], 1)}"))
     if (curves := data["pseudospectrum"]) is not None and curves["growth"] is not None:
         found.append(("transient growth", f"at least × {number(curves['growth'])}"))
-    if (spread := data["density"]) is not None:
-        shares = [
-            f"{number(100 * spread[side], 2)}{f' ± {number(100 * error, 1)}' if (error := spread[f'{side}_stderr']) else ''} % {side}"
-            for side in ("above", "below")
-        ]
-        found.append(("symmetric part", f"{', '.join(shares)} ± {number(spread['flat'], 1)}"))
     found.append(("products", f"{data['products']}{', the whole spectrum' if data['complete'] else ''}"))
     return found
 
