@@ -68,9 +68,14 @@ def test_losses_that_are_no_plain_functions_are_refused():
 
     refused(lambda m, b: (m["x"] * m["y"]).sum() * torch.randn(()), "no random draws")
     refused(lambda m, b: (m["x"] * m["y"]).sum() * (2 if float(m["x"].sum()) > 0 else 1), "no branches on values")
-    critic = nn.Linear(1, 1)
-    game = Game(
-        {"x": torch.ones(1, 1), "D": critic}, lambda m, b: {"x": m["x"].sum() ** 2, "D": r1(m["D"], m["x"], 1.0)}
-    )
-    with pytest.raises(InputError, match="cannot be evaluated at many points at once"):
-        pure(game.on())
+
+
+def test_slopes_with_respect_to_data_are_refused():
+    critic = nn.Linear(2, 1).double()
+    losses = {
+        "x": lambda m, real: m["D"](m["x"]).sum(),
+        "D": lambda m, real: r1(m["D"], real, 1.0) - m["D"](m["x"]).sum(),
+    }
+    game = Game({"x": torch.ones(4, 2).double(), "D": critic}, losses)
+    with pytest.raises(InputError, match="no slopes with respect to data"):
+        pure(game.on(torch.randn(6, 2).double()))

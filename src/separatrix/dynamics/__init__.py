@@ -16,6 +16,7 @@ from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.half_life import HalfLife, advise_half_life, ema_gain
 from separatrix.dynamics.linear_period import LinearPeriod, linear_period, multipliers
 from separatrix.dynamics.live_step import Step
+from separatrix.dynamics.many import simulate_many
 from separatrix.dynamics.method import Method, simulate
 from separatrix.dynamics.mirror import ExponentiatedGradient
 from separatrix.dynamics.modes import Mode
@@ -123,6 +124,7 @@ __all__ = [
     "optim",
     "scores",
     "simulate",
+    "simulate_many",
     "torch_state_dict",
     "train",
     "two_time_scale",

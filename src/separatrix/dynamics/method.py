@@ -11,6 +11,7 @@ from torch import Tensor
 
 from separatrix.dynamics.bases import Base
 from separatrix.dynamics.evaluation import FieldEvaluation
+from separatrix.dynamics.many import simulate_many
 from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous, States
 from separatrix.dynamics.transforms import Transform
 from separatrix.errors import InputError
@@ -61,10 +62,10 @@ class Method:
             field = transform(field)
         return field
 
-    def init(self, field: Field) -> tuple[Tensor, States]:
-        """The point where the field stands, and fresh states of the bases and of the scheme."""
+    def init(self, field: Field, x: Tensor | None = None) -> tuple[Tensor, States]:
+        """The point ``x``, where the field stands if ``None``, and fresh states of the bases and of the scheme."""
         self.scheme.check(field.players)
-        x = field.point
+        x = field.point if x is None else x
         bases = self.bases_for(field.players)
         self.scheme.check_setting(field.space, bases)
         states = {p: bases[p].init(field.space.take(x, p)) for p in field.players}
@@ -117,7 +118,8 @@ def simulate(
         method: the method.
         field: the field; its draw is frozen, so the path is deterministic.
         steps: how many periods.
-        x, states: where to start; where the field stands, with fresh states, if ``None``.
+        x, states: where to start; where the field stands, with fresh states, if ``None``. Many starts ``(b, n)`` of a pure field
+            are followed at once, see :func:`simulate_many`; the path is then ``(1 + steps // every, b, n)``, without states.
         every: keep every so many points.
 
     Returns:
@@ -130,12 +132,15 @@ def simulate(
     """
     if steps < 0 or every < 1:
         raise InputError(f"steps must not be negative and every at least 1, got steps={steps}, every={every}.")
+    if x is not None and x.ndim == 2 and states is None:
+        last, paths = simulate_many(method, field, x, steps=steps, every=every)
+        return last, {}, paths
     if x is not None:
         field.space.check(x)
         x = x.detach().to(field.device, field.dtype)
     if x is None or states is None:
-        start, fresh = method.init(field)
-        x, states = (start if x is None else x), (fresh if states is None else states)
+        x, fresh = method.init(field, x)
+        states = fresh if states is None else states
     path = [x.clone()]
     for step in range(1, steps + 1):
         x, states = method.step(field, x, states)

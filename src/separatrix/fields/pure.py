@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 import torch
@@ -23,8 +24,8 @@ def pure(field: Field) -> FunctionField:
         field: a game on data, or a :class:`FunctionField`, which is returned as it is.
 
     Raises:
-        InputError: losses that cannot be so written: they draw random numbers, change buffers, take gradients
-            themselves (R1), or ask for values (``if loss > 0``); say which.
+        InputError: losses that cannot be so written: they draw random numbers, change buffers, take slopes with
+            respect to data (R1), or ask for values (``if loss > 0``).
 
     Cost: an evaluation costs a forward pass for each player.
 
@@ -38,7 +39,8 @@ def pure(field: Field) -> FunctionField:
         return field
     if not isinstance(field, GameField):
         raise InputError(f"a pure function is made of a game's field, got {type(field).__name__}.")
-    found = FunctionField(lambda x: _directions(field, x), field.point, players=_sizes(field), name=field.name)
+    others = _others(field)
+    found = FunctionField(lambda x: _directions(field, others, x), field.point, players=_sizes(field), name=field.name)
     at = torch.stack([field.point, field.point])
     try:
         values = found(at)
@@ -47,8 +49,8 @@ def pure(field: Field) -> FunctionField:
             raise
         raise InputError(
             f"the losses of {field.name!r} cannot be evaluated at many points at once ({type(error).__name__}: {error}). They "
-            "must be plain functions of the players: no random draws, no changed buffers, no gradients inside, no branches "
-            "on values. Evaluate the field point by point instead."
+            "must be plain functions of the players: no random draws, no changed buffers, no slopes with "
+            "respect to data, no branches on values. Evaluate the field point by point instead."
         ) from error
     expected = field()
     gap = float((values - expected).norm())
@@ -72,26 +74,33 @@ def _sizes(field: GameField) -> dict[str, int]:
     return {player: field.space.size(player) for player in field.players}
 
 
-def _directions(field: GameField, x: Tensor) -> Tensor:
-    leaves = list(field.space.split(x))
+def _others(field: GameField) -> dict[str, Tensor]:
+    """Copies of what the losses may read besides the players' trainable parameters: frozen ones, and buffers."""
+    arena = field.game.arena
+    found = {}
+    for key, tensor in chain(arena.named_parameters(), arena.named_buffers()):
+        if key not in field.game.keys:
+            dtype = field.dtype if tensor.is_floating_point() else tensor.dtype
+            found[key] = tensor.detach().to(dtype, copy=True)
+    return found
 
-    def total(own: tuple[Tensor, ...], player: str) -> Tensor:
-        mine = dict(zip(field.space.owned(player), own, strict=True))
-        tensors = field._tensors([mine.get(i, leaf) for i, leaf in enumerate(leaves)])
-        loss: Tensor = sum(
-            (
-                weight * _loss(field.game.arena.call(tensors, lambda batch=batch: _losses(field, batch)), player, field)  # type: ignore[misc]
-                for batch, weight in zip(field.batches, field.weights, strict=True)
-            ),
-            torch.zeros((), dtype=x.dtype, device=x.device),
-        )
-        return loss
 
-    parts = []
-    for player in field.players:
-        owned = tuple(leaves[i] for i in field.space.owned(player))
-        parts += [-grad.reshape(-1) for grad in torch.func.grad(total)(owned, player)]
-    return torch.cat(parts)
+def _directions(field: GameField, others: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def totals(x: Tensor) -> Tensor:
+        """Each player's loss, ``(players,)``."""
+        tensors = {**others, **dict(zip(field.game.keys, field.space.split(x), strict=True))}
+        found = torch.zeros(len(field.players), dtype=x.dtype, device=x.device)
+        for batch, weight in zip(field.batches, field.weights, strict=True):
+            losses = field.game.arena.call(tensors, lambda batch=batch: _losses(field, batch))  # type: ignore[misc]
+            found = found + weight * torch.stack([_loss(losses, player, field) for player in field.players])
+        return found
+
+    found = torch.func.vjp(totals, x)
+    losses, pull = found[0], found[1]
+    # Batched like the losses: some kernels resize an unbatched cotangent, with a warning.
+    one = torch.eye(len(losses), dtype=x.dtype, device=x.device) + 0 * losses.detach()
+    parts = [field.space.take(pull(one[i])[0], player) for i, player in enumerate(field.players)]
+    return -torch.cat(parts)
 
 
 def _losses(field: GameField, batch: Any) -> Any:
