@@ -287,3 +287,10 @@ def test_a_share_below_zero_and_a_path_of_one_point_are_drawn_as_they_are() -> N
     slice_ = {**fixture.gan().sections["slice"], "path": [[0.0, 0.0]]}
     told = [text.get_text() for text in figures.slice_figure(slice_).get_legend().get_texts()]
     assert told == ["measured here"]
+
+
+def test_the_tile_of_a_score_says_which_way_is_better_and_leaves_the_rest_to_its_table() -> None:
+    row = {"name": "modes", "value": 6.0, "sentence": "of the 10 digits; higher is better"}
+    scored = replace(fixture.gaps(), sections={"score": {"rows": [row]}})
+    assert glance.at_a_glance(scored) == [("Modes", "6.00", "higher is better")]
+    assert TABLES["score"](scored.sections["score"]).rows[0][2] == "of the 10 digits; higher is better"

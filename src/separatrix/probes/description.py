@@ -64,6 +64,8 @@ def _known(value: Any) -> str:
     """A known value in short: numbers to six digits, lists of them, conjugate pairs as they are."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_known, value))}]"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_known(item)}" for key, item in value.items())
     if isinstance(value, complex):
         return complex_number(value.real, value.imag)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -72,7 +74,7 @@ def _known(value: Any) -> str:
 def _describe_problem(book: Notebook, problem: Problem) -> None:
     if problem.facts:
         book.sections["problem"]["known"] = {
-            fact.name: {"value": _known(fact.value), "source": fact.source} for fact in problem.facts
+            fact.name.replace("_", " "): {"value": _known(fact.value), "source": fact.source} for fact in problem.facts
         }
     models: Mapping[str, Any] = problem.game.models if not isinstance(problem.subject, Field) else {}
     if problem.score is not None:

@@ -49,7 +49,9 @@ def at_a_glance(diagnosis: Diagnosis) -> list[Tile]:
         least = "≥ " if found("horizon").get("reached") else ""
         tiles.append(("Trust horizon", f"{least}{steps} step{'' if steps == 1 else 's'}", "beyond it no prediction"))
     for row in found("score").get("rows", [])[:1]:
-        tiles.append((str(row["name"]).capitalize(), number(row["value"]), str(row["sentence"])))
+        # What it counts stands with the score; here, which way is better.
+        better = str(row["sentence"]).rpartition("; ")[2]
+        tiles.append((str(row["name"]).capitalize(), number(row["value"]), better))
     return tiles
 
 
