@@ -2,7 +2,7 @@
 
 ``J.T @ u`` differentiates ``<v, u>`` once: about 2 gradients a product. ``J @ u`` differentiates ``w(u0) = J.T u0``,
 which is linear in ``u0``, with respect to ``u0``: about 2 to 2.7 gradients a product [pearlmutter1994; specified and
-measured in docs/jacobian.md]. What is kept between products is the route. Field sign: stable means ``Re lambda < 0``.
+measured in docs/jacobian_costs.md]. What is kept between products is the route. Field sign: stable means ``Re lambda < 0``.
 """
 
 from __future__ import annotations
