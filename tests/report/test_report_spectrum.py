@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,7 +17,7 @@ import torch
 import separatrix as sx
 from separatrix.linalg import Verdict
 from separatrix.probes import Spectrum
-from separatrix.report import spectrum_plot
+from separatrix.report import spectrum_plot, to_html
 from separatrix.report.spectrum_page import MEANING, evidence, spectrum_to_html
 
 GRCAR = torch.triu(torch.ones(30, 30)) - torch.triu(torch.ones(30, 30), 4) - torch.diag(torch.ones(29), -1)
@@ -180,3 +181,17 @@ def test_in_a_browser_the_page_is_quiet_fits_and_is_accessible(chromium: Any, tm
 def test_no_figure_of_pyplot_is_left_by_saving(tmp_path: Path) -> None:
     found("stable").save(tmp_path / "s.png")
     assert plt.get_fignums() == []
+
+
+def test_a_diagnosis_shows_the_plane_where_its_range_was_measured() -> None:
+    matrix = torch.tensor([[-0.1, 2.0], [0.0, -0.2]], dtype=torch.float64)
+    field = sx.FunctionField(lambda x: matrix @ x, torch.ones(2, dtype=torch.float64), name="sheared")
+    found = sx.diagnose(field)
+    assert found["spectrum"]["pseudospectrum"]["growth"] > 2
+    text = to_html(found)
+    section = text[text.index('<section id="spectrum"') :]
+    section = section[: section.index("</section>")]
+    assert "bound on the range" in section
+    assert "<summary>Data: spectrum</summary>" in section
+    bare = {k: v for k, v in found["spectrum"].items() if k not in ("range", "pseudospectrum")}
+    assert "bound on the range" not in to_html(replace(found, sections={**found.sections, "spectrum": bare}))

@@ -32,6 +32,7 @@ from separatrix.probes.setting import Setting, settle
 from separatrix.probes.sharpness import sharpness, sharpness_section
 from separatrix.probes.signature import Signature, signature, signature_section, signature_sentence
 from separatrix.probes.stability import Outlook, outlooks, stability_section
+from separatrix.probes.surroundings import surroundings
 from separatrix.probes.verdict import verdict_section
 
 # Jacobian products, of both kinds together, for the certificate of the operator's verdict.
@@ -164,7 +165,10 @@ def _measure_spectrum(
             table = outlooks(small, frozen, scheme, setting.seen, setting.method.gradients(setting.field))
             book.sections["stability"] = stability_section(table, small)
         measured = book.take("signature", lambda: signature(setting, modes, small, seed=seed))
-    book.sections["spectrum"] = verdict_section(modes, setting, measured, certificate)
+    book.sections["spectrum"] = {
+        **verdict_section(modes, setting, measured, certificate),
+        **surroundings(operator, modes, certificate, seed=seed),
+    }
     if setting.method is not None:
         trust = book.take("horizon", lambda: horizon(setting))
         if trust is not None:

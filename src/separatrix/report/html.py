@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 
 from separatrix.probes.numbers import exact, number
 from separatrix.probes.record import Diagnosis
-from separatrix.report import decomposition_plot, figures, page, regions, signature_plot
+from separatrix.report import decomposition_plot, figures, page, regions, signature_plot, spectrum_plot
 from separatrix.report.glance import at_a_glance, headline
 from separatrix.report.references import cited
 from separatrix.report.style import svg
@@ -72,7 +72,10 @@ def to_html(diagnosis: Diagnosis) -> str:
         works=cited(finding.source for finding in diagnosis.findings),
         css=(templates / "page.css").read_text(encoding="utf-8"),
         script=(templates / "signature.js").read_text(encoding="utf-8"),
-        plates={part.key: _plate(diagnosis, part.key) for part in sections if part.key in PLATES and not part.missing},
+        plates={
+            **{part.key: _plate(diagnosis, part.key) for part in sections if part.key in PLATES and not part.missing},
+            **_plane(diagnosis),
+        },
         signature=_signature(diagnosis),
         samples=_samples(diagnosis),
     )
@@ -84,6 +87,15 @@ def _plate(diagnosis: Diagnosis, key: str) -> str:
         frame, row = HEIGHT_PER_ROW[key]
         height = frame + row * len(diagnosis.sections[key]["rows"])
     return svg(partial(draw, diagnosis), name=key.replace("_", "-"), size=(width, height), label=label)
+
+
+def _plane(diagnosis: Diagnosis) -> dict[str, str]:
+    """The spectrum's plate, where its numerical range was measured: without it the picture would be the signature's."""
+    section = diagnosis.sections.get("spectrum")
+    if not section or not section.get("range"):
+        return {}
+    label = "Eigenvalues in the complex plane, in the numerical range and with pseudospectral curves around them."
+    return {"spectrum": svg(partial(spectrum_plot.plane, section), name="plane", size=(5.2, 4.7), label=label)}
 
 
 def _signature(diagnosis: Diagnosis) -> dict[str, Any] | None:
