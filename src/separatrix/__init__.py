@@ -16,6 +16,7 @@ _HOMES = {
     "Game": "separatrix.fields",
     "Loss": "separatrix.fields",
     "Method": "separatrix.dynamics",
+    "Monitor": "separatrix.probes",
     "Problem": "separatrix.dynamics",
     "Remedy": "separatrix.probes",
     "Roles": "separatrix.dynamics",
@@ -25,6 +26,7 @@ _HOMES = {
     "critic": "separatrix.probes",
     "critical_step": "separatrix.probes",
     "diagnose": "separatrix.report",
+    "portrait": "separatrix.report",
     "race": "separatrix.probes",
     "simulate": "separatrix.dynamics",
     "spectrum": "separatrix.report",
@@ -38,8 +40,8 @@ if TYPE_CHECKING:
     from separatrix import atlas, dynamics, fields, linalg, probes, report, topology, zoo
     from separatrix.dynamics import Method, Problem, Roles, Run, optim, simulate, train
     from separatrix.fields import Field, FunctionField, Game, Loss
-    from separatrix.probes import Remedy, best_response, critic, critical_step, race, twins, update_shares
-    from separatrix.report import Diagnosis, compare_diagnoses, diagnose, spectrum
+    from separatrix.probes import Monitor, Remedy, best_response, critic, critical_step, race, twins, update_shares
+    from separatrix.report import Diagnosis, compare_diagnoses, diagnose, portrait, spectrum
 
 __all__ = [
     "Diagnosis",
@@ -48,6 +50,7 @@ __all__ = [
     "Game",
     "Loss",
     "Method",
+    "Monitor",
     "Problem",
     "Remedy",
     "Roles",
@@ -62,6 +65,7 @@ __all__ = [
     "fields",
     "linalg",
     "optim",
+    "portrait",
     "probes",
     "race",
     "report",

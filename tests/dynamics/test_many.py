@@ -110,7 +110,7 @@ def test_a_scheme_remembers_from_where_it_starts():
 
 def test_simulate_takes_many_points():
     field = load("bilinear").field()
-    last, states, path = dynamics.simulate(Method(SGD(0.1)), field, x=START, steps=3)
+    _, states, path = dynamics.simulate(Method(SGD(0.1)), field, x=START, steps=3)
     assert states == {}
     torch.testing.assert_close(path, one_by_one(Method(SGD(0.1)), field, 3))
 
@@ -122,9 +122,9 @@ def test_what_cannot_be_mapped_is_refused():
     with pytest.raises(InputError, match="must not be negative"):
         simulate_many(Method(SGD(0.1)), field, START, steps=-1)
     aligned = Method(SGD(0.1), Simultaneous(), (dynamics.SymplecticAdjustment(align=True),))
-    with pytest.raises(InputError, match="decides by the values that it meets.*point by point"):
+    with pytest.raises(InputError, match=r"decides by the values that it meets.*point by point"):
         simulate_many(aligned, field, START, steps=1)
-    with pytest.raises(InputError, match="solves an equation in every step.*point by point"):
+    with pytest.raises(InputError, match=r"solves an equation in every step.*point by point"):
         simulate_many(Method(SGD(0.1), dynamics.Competitive()), field, START, steps=1)
 
 

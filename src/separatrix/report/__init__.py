@@ -21,6 +21,7 @@ from separatrix.report.compare import Comparison, compare_diagnoses
 from separatrix.report.html import to_html
 from separatrix.report.markdown import to_markdown
 from separatrix.report.notebook import to_cell
+from separatrix.report.portrait import Portrait, portrait
 from separatrix.report.preference_figures import preference_course, preference_portrait, preference_portraits
 from separatrix.report.spectrum_page import spectrum_picture, spectrum_to_html, spectrum_to_markdown
 from separatrix.report.terminal import renderable, show, to_text
@@ -39,10 +40,12 @@ SPECTRUM_WRITERS.update(
 __all__ = [
     "Comparison",
     "Diagnosis",
+    "Portrait",
     "compare_diagnoses",
     "decomposition_plot",
     "diagnose",
     "figures",
+    "portrait",
     "preference_course",
     "preference_portrait",
     "preference_portraits",

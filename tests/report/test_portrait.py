@@ -1,0 +1,114 @@
+"""Portraits: what is found and said, slices of big fields, files, and what is left out with its reason."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+import separatrix as sx
+from separatrix.errors import InputError
+from separatrix.fields import FunctionField, Game
+from separatrix.probes.plane_slices import coordinate_plane
+from separatrix.report.portrait import portrait
+from separatrix.report.portrait_plot import draw_portrait
+from separatrix.zoo import load
+from untouched import untouched
+
+WELLS = FunctionField(
+    lambda x: torch.stack([x[0] - x[0] ** 3, -x[1]]), torch.zeros(2, dtype=torch.float64), name="wells"
+)
+BOX = ((-2.0, 2.0), (-1.0, 1.0))
+
+
+def test_two_wells_have_two_basins_a_saddle_and_its_separatrix():
+    found = portrait(WELLS, box=BOX, cells=24, cycles=False)
+    assert [rest.kind for rest in found.rest] == ["stable node", "saddle", "stable node"]
+    assert [found.basins.share(k) for k in (0, 1)] == [0.5, 0.5]
+    assert len(found.separatrices) == 2
+    for curve in found.separatrices:  # the line x = 0, up to the border
+        assert float(curve[:, 0].abs().max()) < 1e-9
+        assert float(curve[:, 1].abs().max()) == pytest.approx(1, abs=0.02)
+    text = str(found)
+    assert text.startswith("wells:\n  Stable node at (-1, 0), eigenvalues")
+    assert (
+        "Of the box lead 50.0% to attractor 1 (equilibrium), 50.0% to attractor 2 (equilibrium); 0.00% is undecided."
+        in text
+    )
+
+
+def test_a_cycle_and_a_family_of_orbits_are_told_apart():
+    found = portrait(load("polar-game").field(), box=((-1.1, 1.1), (-1.1, 1.1)), basins=False)
+    assert [cycle.kind for cycle in found.cycles] == ["unstable cycle", "stable cycle"]
+    assert found.basins is None
+    turn = FunctionField(lambda x: torch.stack([-x[1], x[0]]), torch.zeros(2, dtype=torch.float64), name="turn")
+    found = portrait(turn, box=BOX, basins=False)
+    assert (found.cycles, found.rest[0].kind) == ((), "centre?")
+    assert "All orbits around (0, 0) close up: a family of them, and no limit cycle." in found.notes
+
+
+def test_an_empty_box_is_said_to_be_empty():
+    stream = FunctionField(lambda x: torch.ones_like(x) + 0 * x, torch.zeros(2, dtype=torch.float64))
+    assert portrait(stream, box=BOX, basins=False).sentences == [
+        "No rest point and no limit cycle was found in the box."
+    ]
+
+
+def test_a_game_is_looked_at_as_a_whole_and_left_as_it_is():
+    problem = load("attracting-not-nash")
+    with untouched(*problem.game.models.values()):
+        found = sx.portrait(problem.field(), box=BOX, basins=False, cycles=False, losses=True)
+    assert [rest.kind for rest in found.rest] == ["stable focus"]
+    assert set(found.slice.losses) == {"x", "y"}
+    torch.testing.assert_close(found.slice.losses["x"], -found.slice.losses["y"])
+
+
+def test_of_a_planar_game_that_is_no_plain_function_only_the_field_is_shown():
+    players = {"x": torch.ones(1), "y": torch.ones(1)}
+    game = Game(players, lambda m, batch: (m["x"] * m["y"]).sum() * (1 + 0.1 * torch.randn(())))
+    found = portrait(game.on(), box=BOX, resolution=5)
+    assert found.rest == ()
+    assert found.sentences[-1].startswith("Rest points, cycles and basins were not sought: the losses of")
+
+
+def test_a_big_field_is_sliced_and_says_what_points_out():
+    problem = load("four-players")
+    path = torch.stack([torch.tensor([a, b, a * b, 0.0]).double() for a, b in ((1, 0), (0, 1), (-1, 0.5), (0.2, 0.1))])
+    for plane in (None, "turning", "random", "path", (0, 3), coordinate_plane(problem.field(), 1, 2)):
+        found = portrait(problem.field(), plane=plane, path=path if plane == "path" else None, resolution=5)
+        assert not found.planar
+        assert found.rest == ()
+        assert "of the field's squared length points out of it" in found.sentences[0]
+    assert portrait(problem.field(), resolution=5).slice.outside_share < 1
+    with pytest.raises(InputError, match="the plane of a path needs path="):
+        portrait(problem.field(), plane="path")
+    with pytest.raises(InputError, match=r"plane must be one of mode, turning, path, random, .* got 'xy'"):
+        portrait(problem.field(), plane="xy")
+
+
+def test_files_are_written_by_suffix_and_the_same_portrait_is_the_same_file(tmp_path):
+    found = portrait(WELLS, box=BOX, cells=16, cycles=False, path=torch.tensor([[1.0, 0.5], [0.9, 0.2]]).double())
+    first = found.save(tmp_path / "a.svg").read_bytes()
+    assert first == found.save(tmp_path / "b.svg").read_bytes()
+    assert b"<svg" in first
+    assert found.save(str(tmp_path / "a.png")).read_bytes().startswith(b"\x89PNG")
+    data = json.loads(found.save(tmp_path / "a.json").read_text())
+    assert data["box"] == [[-2.0, 2.0], [-1.0, 1.0]]
+    assert [rest["kind"] for rest in data["rest"]] == ["stable node", "saddle", "stable node"]
+    assert data["sentences"] == found.sentences
+    with pytest.raises(InputError, match=r"saved as \.svg, \.png, \.pdf or \.json, got 'a\.txt'"):
+        found.save(tmp_path / "a.txt")
+
+
+def test_the_figure_draws_into_given_axes_and_has_a_panel_for_each_loss():
+    axes = Figure().add_subplot()
+    found = portrait(WELLS, box=BOX, basins=False, cycles=False)
+    assert draw_portrait(found, axes) is axes.figure
+    assert axes.get_aspect() == 1
+    labels = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert {"saddle", "stable node", "separatrix"} <= labels
+    sliced = portrait(load("four-players").field(), plane=(0, 1), resolution=4, losses=True)
+    titles = [ax.get_title() for ax in draw_portrait(sliced).axes if ax.get_title()]
+    assert titles[1:] == ["share of |v|² out of the plane", *(f"loss of w{i}" for i in (1, 2, 3, 4))]
