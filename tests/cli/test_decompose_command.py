@@ -72,6 +72,14 @@ def test_finite_games_come_from_arrays_objects_and_files(cli) -> None:
     assert "largest at the profile" in cli("decompose", "chicken.npy").out
 
 
+def test_the_file_of_a_field_is_run_once(cli, tmp_path: Path) -> None:
+    counting = "from pathlib import Path\nPath('runs').write_text(Path('runs').read_text() + 'x')\n"
+    (tmp_path / "runs").write_text("")
+    (tmp_path / "counted.py").write_text(counting + GAMES)
+    assert cli("decompose", "counted.py:spiral", "--loops", "0", "--quiet").code == 0
+    assert (tmp_path / "runs").read_text() == "x"
+
+
 def test_a_polynomial_game_is_decomposed_as_a_whole(cli) -> None:
     found = cli("decompose", "games.py:cubic", "--json").json
     assert found["kind"] == "polynomial game"

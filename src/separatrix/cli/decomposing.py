@@ -49,15 +49,21 @@ def decompose_target(
 ) -> int:
     """Print the parts, draw them where asked for."""
     check_outputs(outputs, SUFFIXES)
-    whole = _whole_game(request.target)
-    if whole is not None:
-        name = str(request.target)
+    target = str(request.target)
+    if Path(target).suffix in ARRAYS:
+        return _finite(target, _stored_game(Path(target)), talk, outputs)
+    try:
+        begun = start(request, talk)
+    except InputError:
+        # A game as a whole is no Problem; looked at now, so that the file of every other target is run once only.
+        game = _whole_game(request.target)
+        if game is None:
+            raise
         return (
-            _finite(name, whole, talk, outputs)
-            if isinstance(whole, NormalForm)
-            else _smooth(name, whole, talk, outputs)
+            _finite(target, game, talk, outputs)
+            if isinstance(game, NormalForm)
+            else _smooth(target, game, talk, outputs)
         )
-    begun = start(request, talk)
     with talk.progress(f"decomposing {begun.problem.name}") as advance:
         setting = settle(begun.field(request.seed), begun.method, states=begun.states)
         found = decompose_field(
@@ -90,29 +96,32 @@ def decompose_target(
     return 0
 
 
+def _stored_game(path: Path) -> NormalForm:
+    """The finite game of payoff arrays in a file."""
+    if not path.is_file():
+        raise InputError(f"there is no file {path} (seen from {Path.cwd()}).")
+    try:
+        stored = np.load(path, allow_pickle=False)
+        arrays = list(stored) if isinstance(stored, np.ndarray) else [stored[name] for name in stored.files]
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"{path} holds no arrays of numbers; save them with numpy.save or numpy.savez ({error})."
+        ) from None
+    return NormalForm.of(arrays)
+
+
 def _whole_game(target: str | None) -> NormalForm | PolynomialGame | None:
-    """The finite or polynomial game that the target is; ``None`` where it must be a field."""
-    if target is None:
+    """The finite or polynomial game that the target names; ``None`` where it names something else."""
+    if target is None or target.startswith("zoo:") or ":" not in target:
         return None
-    path = Path(target)
-    if path.suffix in ARRAYS:
-        if not path.is_file():
-            raise InputError(f"there is no file {path} (seen from {Path.cwd()}).")
-        try:
-            stored = np.load(path, allow_pickle=False)
-            arrays = list(stored) if isinstance(stored, np.ndarray) else [stored[name] for name in stored.files]
-        except (ValueError, OSError) as error:
-            raise InputError(
-                f"{path} holds no arrays of numbers; save them with numpy.save or numpy.savez ({error})."
-            ) from None
-        return NormalForm.of(arrays)
-    if target.startswith("zoo:") or ":" not in target:
+    try:
+        found = find_object(target)
+    except InputError:
         return None
-    found = find_object(target)
     if isinstance(found, (NormalForm, PolynomialGame)):
         return found
-    shaped = hasattr(found, "payoff_matrices") or hasattr(found, "payoff_profile_array") or hasattr(found, "to_arrays")
-    return NormalForm.of(found) if shaped and not hasattr(found, "space") else None
+    shaped = any(hasattr(found, name) for name in ("payoff_matrices", "payoff_profile_array", "to_arrays"))
+    return NormalForm.of(found) if shaped else None
 
 
 def _split_table(found: FieldDecomposition) -> Table:
