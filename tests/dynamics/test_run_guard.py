@@ -208,3 +208,47 @@ def test_roles_tell_whose_tensors_are_whose() -> None:
 def test_roles_that_do_not_fit_are_named(given: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError, match=words):
         Roles(**given)
+
+
+def test_who_holds_a_gradient_a_group_or_a_moment_still_holds_the_right_one() -> None:
+    net, raw = nn.Linear(3, 2), torch.ones(2, requires_grad=True)
+    optimizer = torch.optim.Adam([*net.parameters(), raw])
+    (net(torch.ones(1, 3)).sum() + raw.sum()).backward()
+    optimizer.step()
+    held = (
+        net.weight.grad,
+        raw.grad,
+        optimizer.param_groups[0],
+        optimizer.state[net.weight]["exp_avg"],
+        optimizer.state[raw]["step"],
+    )
+    values = [t.clone() for t in held if isinstance(t, Tensor)]
+    run = Run(lambda: None, [net, raw, optimizer])
+    with run.kept():
+        optimizer.param_groups[0]["lr"] = 5.0
+        optimizer.param_groups[0]["extra"] = 1
+        optimizer.zero_grad()
+        (net(torch.ones(1, 3)).sum() + raw.sum()).backward()
+        optimizer.step()
+        optimizer.state[raw]["other"] = torch.zeros(1)
+    assert net.weight.grad is held[0]
+    assert raw.grad is held[1]
+    assert optimizer.param_groups[0] is held[2]
+    assert optimizer.state[net.weight]["exp_avg"] is held[3]
+    assert optimizer.state[raw]["step"] is held[4]
+    assert all(torch.equal(a, b) for a, b in zip([t for t in held if isinstance(t, Tensor)], values, strict=True))
+    assert optimizer.param_groups[0]["lr"] == 1e-3
+    assert "extra" not in optimizer.param_groups[0]
+    assert "other" not in optimizer.state[raw]
+
+
+def test_an_optimizer_before_its_first_step_has_no_state_afterwards() -> None:
+    net = nn.Linear(3, 2)
+    optimizer = torch.optim.RMSprop(net.parameters(), momentum=0.9)
+    run = Run(lambda: None, [net, optimizer])
+    with run.kept():
+        net(torch.ones(1, 3)).sum().backward()
+        optimizer.step()
+        assert optimizer.state
+    assert not optimizer.state
+    assert net.weight.grad is None

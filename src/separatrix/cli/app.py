@@ -13,10 +13,13 @@ from separatrix import __version__
 from separatrix.cli import options as opt
 from separatrix.cli.atlas_command import atlas
 from separatrix.cli.decompose_command import decompose
+from separatrix.cli.monitor_report_command import report
 from separatrix.cli.options import Request
+from separatrix.cli.portrait_command import portrait
 from separatrix.cli.spectrum_command import spectrum
 from separatrix.cli.talk import Talk
 from separatrix.cli.topology_command import topology
+from separatrix.cli.watch_command import watch
 from separatrix.cli.zoo_command import zoo
 
 Job = Callable[[Talk], int]
@@ -141,7 +144,10 @@ def compare(
 
 app.command()(spectrum)
 app.command()(decompose)
+app.command()(portrait)
 app.command()(topology)
+app.command()(watch)
+app.command()(report)
 app.command()(zoo)
 app.add_typer(atlas, name="atlas")
 

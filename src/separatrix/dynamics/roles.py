@@ -13,6 +13,7 @@ from separatrix.dynamics.nests import joined
 from separatrix.errors import InputError
 from separatrix.fields.loss_terms import read_losses
 
+Losses = Callable[[Any], Any] | Mapping[str, Callable[[Any], Any]]
 Mover = nn.Module | Tensor | Sequence[nn.Module | Tensor] | Mapping[str, nn.Module | Tensor]
 
 
@@ -24,7 +25,10 @@ class Roles:
         optimizers: the optimizers in use, by player.
         players: modules or tensors by player; what the optimizers hold where a player is left out.
         losses: ``losses(batch)`` reads the live modules and returns ``{player: scalar}`` or ``{player: {term: scalar}}``, what
-            each player descends, without stepping. Only what training minimises belongs here, penalties included.
+            each player descends, without stepping; or a function for each player, ``{player: loss(batch)}``, which saves time where
+            one player's is needed. Only what training minimises belongs here, penalties included.
+        objective: what each player wants low, in the same form, where the values of ``losses`` do not say it (score-function
+            surrogates); gains and rises are measured in it.
         data: training batches, a fixed list.
         held_out: batches never trained on.
         critic: scores samples, ``critic(samples) -> (count,)``, higher for real ones.
@@ -42,7 +46,8 @@ class Roles:
 
     optimizers: Mapping[str, torch.optim.Optimizer] = field(default_factory=dict)
     players: Mapping[str, Mover] = field(default_factory=dict)
-    losses: Callable[[Any], Any] | None = None
+    losses: Losses | None = None
+    objective: Losses | None = None
     data: Sequence[Any] = ()
     held_out: Sequence[Any] = ()
     critic: Callable[[Tensor], Tensor] | None = None
@@ -56,9 +61,10 @@ class Roles:
     better: str = "lower"
 
     def __post_init__(self) -> None:
-        for role in ("losses", "critic", "generated", "features", "score"):
+        for role in ("losses", "objective", "critic", "generated", "features", "score"):
             given = getattr(self, role)
-            if given is not None and not callable(given):
+            each = given.values() if isinstance(given, Mapping) and role in ("losses", "objective") else [given]
+            if given is not None and not all(callable(one) for one in each):
                 raise InputError(f"the role {role!r} must be a function, got {type(given).__name__}.")
         for role in ("data", "held_out"):
             given = getattr(self, role)
@@ -98,15 +104,26 @@ class Roles:
             raise InputError(f"player {player!r} holds no tensor to move; a module's are those that require gradients.")
         return found
 
-    def value(self, batch: Any) -> dict[str, dict[str, Tensor]]:
+    def value(
+        self, batch: Any, players: Sequence[str] | None = None, *, wanted: bool = False
+    ) -> dict[str, dict[str, Tensor]]:
         """The losses on a batch by player and term, with their graphs.
+
+        Args:
+            batch: what they are evaluated on.
+            players: whose, at least; all where ``None``.
+            wanted: the objective instead, where there is one.
 
         Raises:
             InputError: no losses were given, or they are not in their shape; names player and term.
         """
         if self.losses is None:
             raise InputError("this measurement needs the losses: Roles(losses=lambda batch: {'G': ..., 'D': ...}).")
-        found = self.losses(batch)
+        given = self.objective if wanted and self.objective is not None else self.losses
+        if isinstance(given, Mapping):
+            found: Any = {p: loss(batch) for p, loss in given.items() if players is None or p in players}
+        else:
+            found = given(batch)
         if isinstance(found, Tensor):
             return read_losses(found, self.names, self.names, torch.float64)
         named = [player for player in self.names if player in found] if isinstance(found, Mapping) else []

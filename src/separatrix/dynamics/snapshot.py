@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from separatrix.dynamics.nests import PLAIN, joined, same, walk, with_tensors
+from separatrix.dynamics.optimizer_state import put_optimizer
 from separatrix.dynamics.room import plan
 from separatrix.dynamics.streams import Streams
 from separatrix.errors import InputError
@@ -162,6 +163,8 @@ class _Reader:
             yield Part(name, value.get_state(), value.set_state)
         elif isinstance(value, random.Random):
             yield Part(name, value.getstate(), value.setstate)
+        elif isinstance(value, torch.optim.Optimizer) and type(value).state_dict is torch.optim.Optimizer.state_dict:
+            yield Part(name, self._nest(value.state_dict()), lambda d: put_optimizer(value, d))
         elif hasattr(value, "state_dict") and hasattr(value, "load_state_dict"):
             yield Part(name, self._nest(value.state_dict()), lambda d: value.load_state_dict(deepcopy(d)))
         elif isinstance(value, (dict, list, tuple, deque)):
@@ -171,13 +174,14 @@ class _Reader:
 
     def _tensor(self, name: str, tensor: Tensor) -> Part:
         data: dict[str, Any] = {"": self._copy(tensor)}
+        own = tensor.grad if tensor.is_leaf else None
         if tensor.is_leaf and tensor.requires_grad:
-            data["grad"] = None if tensor.grad is None else self._copy(tensor.grad)
+            data["grad"] = None if own is None else self._copy(own)
 
         def put(data: Mapping[str, Any]) -> None:
             _write(tensor, data[""])
             if "grad" in data:
-                tensor.grad = None if data["grad"] is None else data["grad"].to(tensor.device, copy=True)
+                _put_grad(tensor, own, data["grad"])
 
         return Part(name, data, put, _learns(tensor), {"": tensor})
 
@@ -198,6 +202,7 @@ class _Reader:
     def _module(self, name: str, module: nn.Module) -> Part:
         places: dict[str, tuple[nn.Module, str]] = {}
         live: dict[str, Tensor] = {}
+        grads: dict[str, Tensor | None] = {}
         data: dict[str, Any] = {}
         learning = set()
         for path, part in module.named_modules():
@@ -211,6 +216,7 @@ class _Reader:
                 places[full], live[full] = (part, key), tensor
                 data[full] = self._copy(tensor)
                 if isinstance(tensor, nn.Parameter):
+                    grads[full] = tensor.grad
                     data[f"{full}.grad"] = None if tensor.grad is None else self._copy(tensor.grad)
                     if tensor.requires_grad:
                         learning.add(full)
@@ -240,8 +246,7 @@ class _Reader:
                 else:
                     setattr(part, key, data[full].clone())
                 if isinstance(tensor, nn.Parameter):
-                    grad = data[f"{full}.grad"]
-                    tensor.grad = None if grad is None else grad.to(tensor.device, copy=True)
+                    _put_grad(tensor, grads[full], data[f"{full}.grad"])
 
         known = set(self.seen)
         return Part(name, data, put, frozenset(learning), live)
@@ -254,6 +259,13 @@ def _discard(_: object) -> None:
 def _write(tensor: Tensor, value: Tensor) -> None:
     with torch.no_grad():
         tensor.copy_(value)
+
+
+def _put_grad(tensor: Tensor, own: Tensor | None, value: Tensor | None) -> None:
+    """Give a tensor its gradient back, the same object where there was one: others may hold it."""
+    if value is not None and own is not None:
+        _write(own, value)
+    tensor.grad = own if value is not None else None
 
 
 def _learns(tensor: Tensor) -> frozenset[str]:

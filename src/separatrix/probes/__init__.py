@@ -17,12 +17,16 @@ from separatrix.probes.gains import BestResponse, Gain
 from separatrix.probes.horizon import Horizon, horizon
 from separatrix.probes.interplay import Interplay, interplay
 from separatrix.probes.leading import Leading, leading
+from separatrix.probes.limit_cycles import CycleSearch, LimitCycle, limit_cycles
+from separatrix.probes.monitor import Monitor
 from separatrix.probes.parting import Influence, Reading, Twins
+from separatrix.probes.plane_slices import FieldSlice, Plane, field_slice
 from separatrix.probes.preference_gradients import PreferenceGradients, preference_gradients
 from separatrix.probes.preference_log import PreferenceLog, PreferenceRun, preference_run
 from separatrix.probes.race import Lane, Race, Remedy, race
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.probes.reduced import Reduced, reduce
+from separatrix.probes.rest_points import RestPoint, rest_points
 from separatrix.probes.setting import Setting, settle
 from separatrix.probes.sharpness import Sharpness, sharpness
 from separatrix.probes.signature import Signature, signature
@@ -36,7 +40,9 @@ __all__ = [
     "Coverage",
     "Critic",
     "CriticalStep",
+    "CycleSearch",
     "Diagnosis",
+    "FieldSlice",
     "Finding",
     "Forecast",
     "Gain",
@@ -46,7 +52,10 @@ __all__ = [
     "Lane",
     "LayerUnits",
     "Leading",
+    "LimitCycle",
+    "Monitor",
     "Outlook",
+    "Plane",
     "PreferenceGradients",
     "PreferenceLog",
     "PreferenceRun",
@@ -54,6 +63,7 @@ __all__ = [
     "Reading",
     "Reduced",
     "Remedy",
+    "RestPoint",
     "Setting",
     "Sharpness",
     "Signature",
@@ -67,16 +77,19 @@ __all__ = [
     "critic",
     "critical_step",
     "diagnose",
+    "field_slice",
     "forecast",
     "horizon",
     "interplay",
     "leading",
+    "limit_cycles",
     "outlook",
     "outlooks",
     "preference_gradients",
     "preference_run",
     "race",
     "reduce",
+    "rest_points",
     "settle",
     "sharpness",
     "signature",

@@ -104,13 +104,13 @@ def critic(run: Run, *, count: int = 512, seed: int = 0) -> Critic:
         samples["held_out"] = roles.real_held_out[:count]
     with run.kept() as start:
         with frozen_randomness(seed), torch.no_grad():
-            samples["generated"] = _drawn(roles.generated, count)
+            samples["generated"] = drawn(roles.generated, count)
         scores, slopes = {}, {}
         for kind, x in samples.items():
             run.restore(start)
             with frozen_randomness(seed), torch.enable_grad():
                 leaf = x.detach().clone().requires_grad_()
-                score = _scored(roles.critic, leaf, kind)
+                score = scored(roles.critic, leaf, kind)
                 (slope,) = torch.autograd.grad(score.sum(), leaf, allow_unused=True)
             scores[kind] = score.detach().double().cpu()
             slopes[kind] = torch.zeros(len(x)) if slope is None else slope.flatten(1).double().norm(dim=1).cpu()
@@ -176,7 +176,12 @@ def _overfitting(train: Tensor, held: Tensor, generated: Tensor) -> tuple[float 
     return ratio, max(variance, 0.0) ** 0.5 / bottom
 
 
-def _drawn(generated: Callable[[], Tensor], count: int) -> Tensor:
+def drawn(generated: Callable[[], Tensor], count: int) -> Tensor:
+    """So many generated samples.
+
+    Raises:
+        InputError: what is made are no samples.
+    """
     parts: list[Tensor] = []
     while sum(map(len, parts)) < count:
         part = generated()
@@ -186,13 +191,18 @@ def _drawn(generated: Callable[[], Tensor], count: int) -> Tensor:
     return torch.cat(parts)[:count]
 
 
-def _scored(critic: Callable[[Tensor], Tensor], x: Tensor, kind: str) -> Tensor:
+def scored(critic: Callable[[Tensor], Tensor], x: Tensor, kind: str) -> Tensor:
+    """One score a sample; a critic of patches scores a sample by their mean.
+
+    Raises:
+        InputError: scores of another shape, or not finite; names the kind of the samples.
+    """
     score = critic(x)
     if not isinstance(score, Tensor) or score.ndim < 1 or len(score) != len(x):
         raise InputError(
             f"critic(samples) must return one score a sample, got {_kind(score)} for {len(x)} {kind} samples."
         )
-    score = score.reshape(len(x), -1).mean(dim=1)  # a critic of patches scores a sample by their mean
+    score = score.reshape(len(x), -1).mean(dim=1)
     if not bool(torch.isfinite(score).all()):
         raise InputError(f"the critic's scores of {kind} samples are not finite; measure from an earlier checkpoint.")
     return score

@@ -75,11 +75,11 @@ def critical_step(
             the step: an update that only follows the noise of its batch rises at once.
         repeats: at how many steps it is measured.
         every: every how many steps.
-        players: whose; all where ``None``.
+        players: whose; all that the step moves where ``None``.
         seed: of the draws that the losses see; the same along one update.
 
     Raises:
-        InputError: a role is missing, bad numbers, or the step moves a player by nothing.
+        InputError: a role is missing, bad numbers, or the step does not move a player that was asked for.
 
     Cost: ``repeats every`` steps, and about ``repeats (10 + players)`` forward passes of the data a player.
     """
@@ -98,6 +98,8 @@ def critical_step(
             there = run.snapshot()
             step = _step(here, there, where)
             for player in wanted:
+                if players is None and not any(bool(step[path].any()) for path in where[player]):
+                    continue
                 rows.setdefault(player, []).append(_measure(run, here, where, step, player, seed + repeat))
             run.restore(there)
             for _ in range(every - 1):
@@ -125,7 +127,7 @@ def _measure(
         return found if abs(found) > ROUNDING * abs(base) else 0.0
 
     def loss(at: Snapshot) -> float:
-        found = summed(read_losses_at(run, at, run.roles.data, seed))
+        found = summed(read_losses_at(run, at, run.roles.data, seed, [player]))
         if player not in found:
             raise KeyError(player)
         return found[player]

@@ -16,7 +16,9 @@ from separatrix.fields.surroundings import frozen_randomness
 Terms = dict[str, dict[str, float]]
 
 
-def read_losses_at(run: Run, place: Snapshot, batches: Sequence[Any], seed: int) -> Terms:
+def read_losses_at(
+    run: Run, place: Snapshot, batches: Sequence[Any], seed: int, players: Sequence[str] | None = None
+) -> Terms:
     """Each player's loss by term at a snapshot, mean over batches weighted by their samples.
 
     The run is left at ``place``. Random draws are those of ``seed``, so that two places see the same ones; buffers, and
@@ -32,7 +34,7 @@ def read_losses_at(run: Run, place: Snapshot, batches: Sequence[Any], seed: int)
     for i, (batch, size) in enumerate(zip(batches, sizes, strict=True)):
         run.restore(place)
         with frozen_randomness(seed + i), torch.enable_grad():
-            found = run.roles.value(copied(batch))
+            found = run.roles.value(copied(batch), players, wanted=True)
         for player, terms in found.items():
             sums = total.setdefault(player, {})
             for term, value in terms.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from math import isfinite
 from typing import Any
@@ -15,10 +16,12 @@ from separatrix.dynamics import Run
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields.surroundings import frozen_randomness
 from separatrix.probes import findings as judge
+from separatrix.probes.evidence import Effort, gather
 from separatrix.probes.loss_reading import read_losses_at, summed
 from separatrix.probes.numbers import number
 from separatrix.probes.parting import Twins
-from separatrix.probes.record import Diagnosis, Finding
+from separatrix.probes.record import SEVERITIES, Diagnosis, Finding
+from separatrix.probes.run_findings import findings_of
 from separatrix.probes.run_response import best_response_of_run
 from separatrix.probes.twins import twins
 
@@ -37,18 +40,19 @@ def diagnose_run(
     command: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Diagnosis:
-    """Whether a run replays, whether small differences in it grow, and what its players still gain alone.
+    """Whether a run replays, whether small differences in it grow, what its players still gain alone, and all other evidence
+    that its roles allow.
 
     Args:
-        run: the training step as a black box; it is put back where it stood. Best responses need its roles to name losses,
-            data and players.
+        run: the training step as a black box; it is put back where it stood. What needs to know losses, data, optimizers or a
+            critic needs its roles to name them.
         steps: that the twins make together.
         own_steps: of each player alone, for the best responses.
         seed: of the twins' directions and the draws.
         command: how to reproduce it, for the record.
         progress: called with the name of each part as it begins.
 
-    Cost: 2 steps for the replay, and those of :func:`twins` and :func:`best_response`.
+    Cost: 2 steps for the replay, and those of :func:`twins`, :func:`best_response` and :func:`gather`.
     """
     say = progress or (lambda part: None)
     begun = time.process_time()
@@ -102,13 +106,22 @@ def diagnose_run(
             costs.append({"part": "best response", "gradients": gained.gradients, "seconds": seconds})
         except (ComputationError, InputError) as error:
             notes.append(f"best_response: {error}")
+    if replay.value:
+        begun = time.process_time()
+        evidence = gather(run, effort=replace(Effort(), twin_steps=0, response_steps=0), seed=seed, progress=say)
+        sections["evidence"] = {"rows": evidence.rows(), "sentence": "Each measurement in its own words."}
+        findings = [*findings_of(evidence), *findings]
+        notes += evidence.notes
+        costs.append({"part": "evidence", "gradients": None, "seconds": time.process_time() - begun})
+    else:
+        notes.append("evidence: measurements would change a run that cannot be put back.")
     if run.roles.score is not None:
         with run.kept(), frozen_randomness(seed):
             value = float(run.roles.score())
         sections["score"] = {"rows": [{"name": "score", "value": value, "sentence": f"{run.roles.better} is better"}]}
     sections["cost"] = {
         "rows": costs,
-        "gradients": sum(row["gradients"] for row in costs),
+        "gradients": sum(row["gradients"] or 0.0 for row in costs),
         "seconds": sum(row["seconds"] for row in costs),
     }
     sections["reproduce"] = {
@@ -117,7 +130,8 @@ def diagnose_run(
         "versions": versions(),
     }
     verdict = f"{findings[0].title}. {findings[0].sentence}" if findings else found.sentence if found else notes[-1]
-    return Diagnosis(run.name, verdict, "warning" if findings else "ok", tuple(findings), sections, tuple(notes))
+    severity = max((f.severity for f in findings), key=SEVERITIES.index, default="ok")
+    return Diagnosis(run.name, verdict, severity, tuple(findings), sections, tuple(notes))
 
 
 def _readings(found: Twins) -> list[dict[str, Any]]:

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from separatrix.dynamics import Run, Snapshot
-from separatrix.errors import InputError, NonFiniteError
-from separatrix.fields.batches import copied
-from separatrix.fields.surroundings import frozen_randomness
+from separatrix.errors import InputError
 from separatrix.probes.gains import BestResponse, Gain, gain_of
 from separatrix.probes.loss_reading import paths_by_player, read_losses_at, summed
+from separatrix.probes.own_steps import own_loss, own_steps
 
 
 def best_response_of_run(
@@ -47,7 +45,7 @@ def best_response_of_run(
                 raise InputError(f"the losses return nothing for player {player!r}; they return {list(before[0][0])}.")
             run.restore(start)
             if player in roles.optimizers:
-                made, status = _own_steps(run, player, steps, rate, seed)
+                made, status = own_steps(run, player, steps, loss=own_loss(player), rate=rate, seed=seed)
                 cost += made / len(roles.names)
             else:
                 made, status = _steps_alone(run, start, paths, steps), "done"
@@ -62,56 +60,6 @@ def best_response_of_run(
             gains[player] = Gain(player, made, *found[0], gain_held, error_held, distance, status)
     gap_held = None if not roles.held_out else sum(g.gain_held_out or 0.0 for g in gains.values())
     return BestResponse(gains, sum(g.gain_train for g in gains.values()), gap_held, cost)
-
-
-def _own_steps(run: Run, player: str, steps: int, rate: float, seed: int) -> tuple[int, str]:
-    """Steps of the player's optimizer on its own loss; how many were made, and how it ended."""
-    roles = run.roles
-    optimizer = roles.optimizers[player]
-    if isinstance(optimizer, torch.optim.LBFGS):
-        raise InputError(f"the optimizer of player {player!r} evaluates the losses inside its step; use SGD or Adam.")
-    tensors = list(roles.named_tensors(player).values())
-    held = [p for group in optimizer.param_groups for p in group["params"]]
-    for group in optimizer.param_groups:
-        group["lr"] = group["lr"] * rate
-    good = [t.detach().clone() for t in tensors]
-    for step in range(steps):
-        batch = copied(roles.data[step % len(roles.data)])
-        try:
-            with frozen_randomness(seed + 1000 + step), torch.enable_grad():
-                loss = _loss(roles.value(batch), player)
-                gradients = torch.autograd.grad(loss, tensors, allow_unused=True)
-        except NonFiniteError as error:
-            if step == 0:
-                raise
-            _put(tensors, good)
-            return step - 1, f"stopped after {step - 1} steps: {error}"
-        good = [t.detach().clone() for t in tensors]
-        for tensor in held:
-            tensor.grad = None
-        for tensor, gradient in zip(tensors, gradients, strict=True):
-            tensor.grad = None if gradient is None else gradient.to(tensor.dtype)
-        with frozen_randomness(seed + 2000 + step):
-            optimizer.step()
-    end = run.snapshot()
-    try:
-        _loss(roles.value(copied(roles.data[0])), player)
-    except NonFiniteError as error:
-        run.restore(end)
-        _put(tensors, good)
-        return steps - 1, f"stopped after {steps - 1} steps: {error}"
-    run.restore(end)
-    return steps, "done"
-
-
-def _loss(found: dict[str, dict[str, Tensor]], player: str) -> Tensor:
-    return torch.stack(list(found[player].values())).sum()
-
-
-def _put(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    with torch.no_grad():
-        for tensor, value in zip(tensors, values, strict=True):
-            tensor.copy_(value)
 
 
 def _steps_alone(run: Run, start: Snapshot, paths: Sequence[str], steps: int) -> int:

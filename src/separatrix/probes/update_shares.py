@@ -11,7 +11,7 @@ optimizer, momentum and clipping included. Beside it stands the relative length 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,12 +90,19 @@ class UpdateShares:
         return f"{self.player!r} is moved by {told}{worst}{where}."
 
 
-def update_shares(run: Run, *, players: Sequence[str] | None = None, seed: int = 0) -> dict[str, UpdateShares]:
+def update_shares(
+    run: Run,
+    *,
+    players: Sequence[str] | None = None,
+    moved: Mapping[str, Sequence[Tensor]] | None = None,
+    seed: int = 0,
+) -> dict[str, UpdateShares]:
     """Each player's terms in its update where the run stands; it is put back there.
 
     Args:
         run: with the roles ``losses`` (returning terms), ``data`` and optimizers.
         players: whose; all that the losses name where ``None``.
+        moved: what an actual step moved each player's tensors by; a step of the run is made where ``None``.
         seed: of the draws that the losses see, another one for each batch.
 
     Raises:
@@ -107,21 +114,27 @@ def update_shares(run: Run, *, players: Sequence[str] | None = None, seed: int =
     found = {}
     with run.kept() as start:
         where = paths_by_player(run, start, players)
-        run.step()
-        after, before = run.snapshot().floats(), start.floats()
-        run.restore(start)
-        for player, paths in where.items():
+        before = start.floats()
+        if moved is None:
+            run.step()
+            after = run.snapshot().floats()
+            run.restore(start)
+        named = {id(live): path for path, live in start.live_tensors().items()}
+        for player in where:
             tensors = list(run.roles.named_tensors(player).values())
             rows, losses = _gradients(run, player, tensors, seed)
             if not rows:
                 if players is None:
                     continue
                 raise InputError(f"the losses return nothing for player {player!r}.")
-            named = {id(live): path for path, live in start.live_tensors().items()}
-            moved = [after[named[id(t)]] - before[named[id(t)]] for t in tensors]
+            paths = [named[id(t)] for t in tensors]
+            if moved is None:
+                steps = [after[path] - before[path] for path in paths]
+            else:
+                steps = list(moved.get(player, [torch.zeros_like(t) for t in tensors]))
             scales = step_scales(run.roles.optimizers.get(player), tensors)
-            layers = {p: _ratio(float((after[p] - before[p]).norm()), float(before[p].norm())) for p in paths}
-            found[player] = _shares(player, rows, losses, scales, moved, layers)
+            layers = {p: _ratio(float(d.norm()), float(before[p].norm())) for p, d in zip(paths, steps, strict=True)}
+            found[player] = _shares(player, rows, losses, scales, steps, layers)
     return found
 
 
@@ -133,7 +146,7 @@ def _gradients(run: Run, player: str, tensors: list[Tensor], seed: int) -> tuple
         for i, batch in enumerate(run.roles.data):
             run.restore(start)
             with frozen_randomness(seed + i), torch.enable_grad():
-                terms = run.roles.value(copied(batch)).get(player, {})
+                terms = run.roles.value(copied(batch), [player]).get(player, {})
                 row: Gradients = {}
                 for term, value in terms.items():
                     row[term] = _gradient(value, tensors)

@@ -10,7 +10,8 @@ in field sign, ``h lambda`` at the present step; ``x?`` may be ``None``, and a w
                       table {steps [s], momenta [b], multipliers [s][b] = [[re, im], ...]} from the reduced model,
                       remaining (optional)
     spectrum          rows [{real, imag, residual, converged, multiplier? [re, im], growth? |m|, period_steps?, target}],
-                      verdict {name, sentence}, complete, products, metric
+                      verdict {name, sentence}, complete, products, metric,
+                      range? and pseudospectrum? as :mod:`separatrix.probes.surroundings` gives them, for the picture
     interplay         players, norms [[..]] and stderr [[..]] (row: on whom, column: of whom), rotation_share,
                       rotation_stderr, angle_deg?, sentence
     decomposition (optional)  potentialness {value?, stderr, balanced, balanced_stderr, least, most, scales? {player: unit}},
@@ -26,6 +27,8 @@ in field sign, ``h lambda`` at the present step; ``x?`` may be ``None``, and a w
                       steps, scale (in step lengths), sentence
     best_response     rows [{player, steps, gain_train?, gain_held_out?}], sentence
     twins (optional)  rows [{name, exponent, stderr?}], sentence
+    evidence (optional)  rows [{name, step?, sentence}], sentence; a page that has it is about a run and names no missing parts
+    along (optional)  rows [{name, first, last, low, high, count}], sentence
     slice             x, y, u and v (one row per y), path [[x, y]], point [x, y], x_label, y_label, sentence
     samples           images [[0..255, height x width x channels]], height, width, channels
     score             rows [{name, value, sentence}]
@@ -100,6 +103,14 @@ PARTS: dict[str, tuple[str, str]] = {
         "Best response",
         "What a player gains by its own steps while the others stand still. Near an equilibrium nobody gains much.",
     ),
+    "evidence": (
+        "Evidence",
+        "What was measured of the run without derivatives, in the words of each measurement.",
+    ),
+    "along": (
+        "Along the run",
+        "Each number of the monitor: where it began, where it is, and how far it went in between.",
+    ),
     "twins": (
         "Twin runs",
         "How fast two runs that start a hair apart drift from each other; positive means they part.",
@@ -111,7 +122,7 @@ PARTS: dict[str, tuple[str, str]] = {
     "cost": ("Cost", "One gradient-equivalent is one evaluation of the whole field."),
     "reproduce": ("Reproduce", "The same seed gives the same figures on the same machine."),
 }
-OPTIONAL = frozenset({"twins", "decomposition"})
+OPTIONAL = frozenset({"twins", "decomposition", "evidence", "along"})
 # What speaks of the players' interaction, and hence of nothing much where the losses hide it.
 OF_THE_INTERACTION = frozenset(
     {"signature", "spectrum", "interplay", "decomposition", "slice", "stability", "forecast"}
@@ -166,7 +177,7 @@ def parts(diagnosis: Diagnosis) -> Iterator[Part]:
     for key, (heading, reading) in PARTS.items():
         section = diagnosis.sections.get(key)
         if section is None:
-            if key not in OPTIONAL:
+            if key not in OPTIONAL and not diagnosis.sections.get("evidence"):
                 yield Part(key, heading, reading, missing=_why_missing(diagnosis, key))
             continue
         try:

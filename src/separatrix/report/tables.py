@@ -194,6 +194,18 @@ def twins(section: Section) -> Table:
     return Table(("pair of runs", "rate of parting per step"), tuple(rows))
 
 
+def evidence(section: Section) -> Table:
+    rows = [(str(r["name"]), number(r.get("step")), str(r["sentence"])) for r in section["rows"]]
+    return _without_empty(("measurement", "at step", "what it says"), rows)
+
+
+def along(section: Section) -> Table:
+    rows = [
+        (str(r["name"]), *(number(r[k]) for k in ("first", "last", "low", "high", "count"))) for r in section["rows"]
+    ]
+    return Table(("number", "first", "last", "lowest", "highest", "times"), tuple(rows))
+
+
 def slice_(section: Section) -> Table:
     points = section["path"]
     chosen = sorted({round(i * (len(points) - 1) / 8) for i in range(9)}) if points else []
@@ -208,7 +220,7 @@ def score(section: Section) -> Table:
 
 
 def cost(section: Section) -> Table:
-    rows = [(str(r["part"]), number(r["gradients"]), number(r["seconds"])) for r in section["rows"]]
+    rows = [(str(r["part"]).replace("_", " "), number(r["gradients"]), number(r["seconds"])) for r in section["rows"]]
     rows.append(("in all", number(section["gradients"]), number(section["seconds"])))
     return Table(("part", "gradient-equivalents", "seconds"), tuple(rows), len(rows) - 1)
 
@@ -257,6 +269,8 @@ TABLES: dict[str, Callable[[Section], Table]] = {
     "forecast": forecast,
     "best_response": best_response,
     "twins": twins,
+    "evidence": evidence,
+    "along": along,
     "slice": slice_,
     "score": score,
     "cost": cost,

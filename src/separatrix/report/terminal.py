@@ -31,6 +31,7 @@ SHOWN = (
     "forecast",
     "best_response",
     "twins",
+    "evidence",
     "score",
     "cost",
 )

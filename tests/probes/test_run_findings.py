@@ -1,0 +1,217 @@
+"""Findings of runs: each threshold on both sides, in evidence made by hand; and the healthy have none."""
+
+import re
+from dataclasses import replace
+from math import inf, nan
+from pathlib import Path
+
+import pytest
+import torch
+
+from separatrix.probes import run_findings as judge
+from separatrix.probes.coverage import Coverage
+from separatrix.probes.critic import Critic
+from separatrix.probes.critic_room import CriticRoom
+from separatrix.probes.critic_units import LayerUnits
+from separatrix.probes.critical_step import CriticalStep
+from separatrix.probes.evidence import Evidence
+from separatrix.probes.koopman import SlowMode, SlowModes, resdmd
+from separatrix.probes.trade_offs import TradeOffs
+from separatrix.probes.update_noise import UpdateNoise
+from separatrix.probes.update_shares import TermShare, UpdateShares
+
+CRITIC = Critic(
+    scores={"real": (0.3, 0.2), "held_out": (0.27, 0.2), "generated": (0.0, 0.2)},
+    auc=0.82,
+    auc_stderr=0.015,
+    memory=0.53,
+    memory_stderr=0.02,
+    r_v=0.1,
+    r_v_stderr=0.05,
+    r_t=0.3,
+    slopes={"real": 0.3, "held_out": 0.3, "generated": 0.3},
+    flat=0.0,
+    units={"0": LayerUnits(10, 0, 0)},
+    coverage=Coverage(0.5, 0.02, 0.9, 0.9),
+    counts={"real": 360},
+)
+ROOM = CriticRoom(0.82, 0.015, {1.0: 0.85, 10.0: 0.8}, 50, 1.2, 1.386)
+NOISE = UpdateNoise("D", 0.9, 0.03, (0.03, 0.031, 0.029), {0.1: 0.02, 0.01: 0.003}, 1.3, 30, 4)
+STEP = CriticalStep("D", 1.1, 0.9, 1.4, (1.1,), -0.01, 0.004, 0.2, {})
+
+
+def shares(cancelled: float = 0.1, length: float = 0.4, share: float = 0.2) -> UpdateShares:
+    terms = {
+        "adv": TermShare("adv", 1.28, 1 - share, 0.02, 1.0, -0.01),
+        "r1": TermShare("r1", 0.05, share, 0.02, length, 0.0),
+    }
+    return UpdateShares("D", terms, torch.eye(2), torch.eye(2), cancelled, {}, "optimizer")
+
+
+def trade(r1: float = -0.0175, price: float = 0.03, adv: float = -0.04, back: float = 0.08) -> TradeOffs:
+    changes = {"adv": {"adv": adv, "r1": back}, "r1": {"adv": price, "r1": r1}}
+    return TradeOffs("D", {"adv": 1.28, "r1": 0.05}, changes, 20)
+
+
+HEALTHY = Evidence(
+    critical_steps={"D": STEP},
+    shares={"D": shares()},
+    trade_offs={"D": trade()},
+    noise={"D": NOISE},
+    critic=CRITIC,
+    room=ROOM,
+)
+
+
+def codes(evidence: Evidence) -> list[str]:
+    return [f.code for f in judge.findings_of(evidence)]
+
+
+def modes(kept: float, share: float) -> SlowModes:
+    x = torch.eye(2, dtype=torch.float64)
+    mode = SlowMode(complex(0.99, 0.1), 0.999, 0.001, 60.0, 2.0, kept, 0.1, 0.0, 0.01, {"": share}, True)
+    return SlowModes((mode,), 100, 4, True, resdmd(x, 0.9 * x))
+
+
+def test_healthy_evidence_and_no_evidence_have_no_finding() -> None:
+    assert codes(HEALTHY) == []
+    assert codes(Evidence()) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "below", "above"),
+    [
+        ("critic-dead", {"critic": replace(CRITIC, flat=0.89)}, {"critic": replace(CRITIC, flat=0.9)}),
+        (
+            "critic-dead",
+            {"critic": replace(CRITIC, units={"0": LayerUnits(100, 60, 29)})},
+            {"critic": replace(CRITIC, units={"0": LayerUnits(100, 60, 30)})},
+        ),
+        (
+            "critic-overfits",
+            {"critic": replace(CRITIC, r_v=0.49, memory=0.9)},
+            {"critic": replace(CRITIC, r_v=0.51, memory=0.9)},
+        ),
+        (
+            "critic-overfits",
+            {"critic": replace(CRITIC, r_v=0.9, memory=0.68)},
+            {"critic": replace(CRITIC, r_v=0.9, memory=0.70)},
+        ),
+        (
+            "critic-too-weak",
+            {"room": replace(ROOM, before=0.3, after={1.0: 0.5, 10.0: 0.69})},
+            {"room": replace(ROOM, before=0.3, after={1.0: 0.5, 10.0: 0.71})},
+        ),
+        (
+            "critic-too-strong",
+            {"room": replace(ROOM, before=0.999, before_stderr=0.001, loss=0.08)},
+            {"room": replace(ROOM, before=0.999, before_stderr=0.001, loss=0.06)},
+        ),
+        (
+            "critic-too-strong",
+            {"room": replace(ROOM, before=0.98, before_stderr=0.001, loss=0.01)},
+            {"room": replace(ROOM, before=0.983, before_stderr=0.001, loss=0.01)},
+        ),
+        (
+            "step-beyond-limit",
+            {"noise": {"D": replace(NOISE, loss=10.0, potential=0.0, slower={0.1: 4.9})}},
+            {"noise": {"D": replace(NOISE, loss=10.0, potential=0.0, slower={0.1: 5.1})}},
+        ),
+        (
+            "step-beyond-limit",
+            {"critical_steps": {"D": replace(STEP, value=0.68, high=0.9, share_that_rise=1.0)}},
+            {"critical_steps": {"D": replace(STEP, value=0.65, high=0.9, share_that_rise=1.0)}},
+        ),
+        (
+            "mode-collapse",
+            {"critic": replace(CRITIC, coverage=Coverage(0.44, 0.01, 0.9, 0.2))},
+            {"critic": replace(CRITIC, coverage=Coverage(0.42, 0.01, 0.9, 0.2))},
+        ),
+        (
+            "mode-collapse",
+            {"critic": replace(CRITIC, coverage=Coverage(0.1, 0.01, 0.9, 0.51))},
+            {"critic": replace(CRITIC, coverage=Coverage(0.1, 0.01, 0.9, 0.49))},
+        ),
+        (
+            "noise-dominated",
+            {"noise": {"D": replace(NOISE, potential=0.2, gains=(0.1, 0.2, 0.21))}},
+            {"noise": {"D": replace(NOISE, potential=0.2, gains=(0.0, 0.2, 0.4))}},
+        ),
+        (
+            "noise-dominated",
+            {"noise": {"D": replace(NOISE, potential=0.14, gains=(-0.3, 0.2, 0.4))}},
+            {"noise": {"D": replace(NOISE, potential=0.15, gains=(-0.3, 0.2, 0.4))}},
+        ),
+        (
+            "term-imbalance",
+            {"shares": {"D": shares(length=0.051, share=0.01)}},
+            {"shares": {"D": shares(length=0.049, share=0.01)}},
+        ),
+        ("term-imbalance", {"trade_offs": {"D": trade(price=0.5)}}, {"trade_offs": {"D": trade(price=0.6)}}),
+        (
+            "conflicting-objectives",
+            {"shares": {"D": shares(cancelled=0.79)}, "trade_offs": {"D": trade(price=0.4, adv=-0.4, back=0.4)}},
+            {"shares": {"D": shares(cancelled=0.81)}, "trade_offs": {"D": trade(price=0.4, adv=-0.4, back=0.4)}},
+        ),
+        ("undamped-rotation", {"modes": modes(0.59, 0.9)}, {"modes": modes(0.61, 0.9)}),
+        ("undamped-rotation", {"modes": modes(0.9, 0.29)}, {"modes": modes(0.9, 0.31)}),
+    ],
+)
+def test_each_threshold_parts_what_has_the_finding_from_what_has_not(
+    code: str, below: dict[str, object], above: dict[str, object]
+) -> None:
+    assert code not in codes(replace(HEALTHY, **below))  # type: ignore[arg-type]
+    found = judge.findings_of(replace(HEALTHY, **above))  # type: ignore[arg-type]
+    (finding,) = [f for f in found if f.code == code]
+    assert finding.sentence
+    assert finding.remedy
+    assert finding.source
+    assert finding.threshold is not None
+
+
+def test_a_rise_that_noise_explains_is_no_step_too_large() -> None:
+    step = replace(STEP, value=0.3, high=0.5, share_that_rise=1.0)
+    noisy = replace(HEALTHY, critical_steps={"D": step}, noise={"D": replace(NOISE, batches=inf)})
+    assert codes(noisy) == []
+
+
+def test_a_critic_without_held_out_samples_is_not_said_to_remember() -> None:
+    bare = replace(CRITIC, r_v=None, r_v_stderr=None, memory=None, memory_stderr=None)
+    assert codes(replace(HEALTHY, critic=bare)) == []
+
+
+def test_a_wasserstein_critic_whose_flat_loss_is_zero_is_not_judged_by_it() -> None:
+    room = replace(ROOM, before=1.0, before_stderr=0.0, loss=-5.0, flat_loss=0.0)
+    assert codes(replace(HEALTHY, room=room)) == []
+
+
+def test_a_gain_that_ran_away_or_is_unknown_decides_nothing() -> None:
+    assert codes(replace(HEALTHY, noise={"D": replace(NOISE, slower={0.1: -inf})})) == []
+    assert codes(replace(HEALTHY, noise={"D": replace(NOISE, gains=(nan, nan))})) == []
+
+
+def test_the_page_defines_every_finding_with_its_thresholds() -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs" / "runs.md").read_text(encoding="utf-8")
+    code = Path(judge.__file__).read_text(encoding="utf-8")
+    coded = dict(re.findall(r'Finding\(\s*"([\w-]+)",\s*"(note|warning|critical)"', code))
+    coded["not-replayable"] = "warning"
+    assert dict(re.findall(r"^\| `([\w-]+)` \| (\w+) \|", page, re.MULTILINE)) == coded
+    for said in (
+        f"{judge.DEAD:.0%} of",
+        f"critical step below {judge.CRITICAL:.2f}",
+        f"at least {judge.SLOWER:.0%} less",
+        f"`r_v` is at least {judge.OVERFIT:g}",
+        f"AUC of training against held-out samples at least {judge.MEMORY:g}",
+        f"by {judge.WEAK:g} and more",
+        f"at least {judge.STRONG:g}",
+        f"at most {judge.SATURATED:.0%} of",
+        f"at least {judge.CANCELLED:.0%} of the terms' gradients cancel",
+        f"under {judge.DROWNED:.0%} as long",
+        f"{judge.PRICE:g} times",
+        f"at least {judge.SPREAD:g} of",
+        f"coverage is at most {judge.COVERED:g} of",
+        f"at least {judge.KEPT:.0%} of a swing",
+        f"{judge.MOTION:.0%} of the motion",
+    ):
+        assert said in page, said
