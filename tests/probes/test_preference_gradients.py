@@ -72,7 +72,9 @@ def test_rates_are_those_of_a_small_step_of_descent(loss, likeness):
 
 def test_alike_answers_make_the_chosen_fall_and_the_stated_weight_mends_it():
     """Push up answer 0, down answer 1, which is the same only longer."""
-    features = torch.tensor([[1.0, 0.2, 0.0], [3.0, 0.1, 0.0], [-2.0, 0.0, 1.0], [-2.0, 0.0, -1.0]], dtype=torch.float64)
+    features = torch.tensor(
+        [[1.0, 0.2, 0.0], [3.0, 0.1, 0.0], [-2.0, 0.0, 1.0], [-2.0, 0.0, -1.0]], dtype=torch.float64
+    )
     model, one = Policy(features), (torch.tensor([0]), torch.tensor([1]))
     found = preference_gradients(model, log_probabilities, one)
     assert bool(found.falls[0])
