@@ -290,7 +290,7 @@ def test_a_planted_unstable_pair_is_certified():
     assert found.verdict == "unstable"
     assert found.rightmost == pytest.approx(0.05 + 0.4j, abs=1e-6)
     assert found.products <= 3000
-    assert "0.05 +-" in found.status
+    assert "0.05 ±" in found.status
 
 
 @settings(max_examples=15, deadline=None)

@@ -126,11 +126,11 @@ def stability(
     sure = torch.where(evidence.sure, real - bars, -torch.inf)
     top, lead = int(torch.argmax(real)), int(torch.argmax(sure))
     edge, small = float((real + bars).max()), 2 * tol * scale
-    where = f"the rightmost eigenvalue found has real part {float(real[top]):.4g} +- {float(bars[top]):.1g}"
+    where = f"the rightmost eigenvalue found has real part {float(real[top]):.4g} ± {float(bars[top]):.1g}"
     bound = f"the symmetric part ends below {abscissa.upper_bound:.4g}"
     verdict: Verdict
     if float(sure[lead]) > 0:
-        verdict, status = "unstable", f"an eigenvalue has real part {real[lead]:.4g} +- {bars[lead]:.1g}"
+        verdict, status = "unstable", f"an eigenvalue has real part {real[lead]:.4g} ± {bars[lead]:.1g}"
     elif evidence.axis_clear and float(real[top]) > 0:
         verdict, status = "unstable", f"{where}, and no rounding can move it across zero"
     elif abscissa.upper_bound < 0:

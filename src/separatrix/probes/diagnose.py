@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from separatrix.dynamics import Alternating, Method, Problem, Run, Simultaneous
-from separatrix.dynamics.convert import bases_of
+from separatrix.dynamics import GameOptimizer, Method, Problem, Run
 from separatrix.dynamics.schemes import Scheme, States
 from separatrix.errors import InputError
 from separatrix.fields import Field, GameField
@@ -28,7 +27,7 @@ from separatrix.probes.notebook import Notebook
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.probes.reduced import reduce
 from separatrix.probes.run_diagnosis import diagnose_run
-from separatrix.probes.setting import Setting, settle
+from separatrix.probes.setting import Setting, resolve, settle
 from separatrix.probes.sharpness import sharpness, sharpness_section
 from separatrix.probes.signature import Signature, signature, signature_section, signature_sentence
 from separatrix.probes.stability import Outlook, outlooks, stability_section
@@ -44,7 +43,7 @@ def diagnose(
     *,
     optimizers: Any = None,
     scheme: Scheme | None = None,
-    method: Method | None = None,
+    method: Method | GameOptimizer | None = None,
     states: States | None = None,
     held_out: Any = None,
     k: int = 5,
@@ -61,7 +60,8 @@ def diagnose(
 
     Args:
         subject: ``game.on(batch)``, any :class:`Field`, a :class:`Problem`, or a :class:`Run` (replay and twins only).
-        optimizers: what trains the players: ``{player: torch optimizer or base}``, state included. Read, never changed.
+        optimizers: what trains the players: ``{player: torch optimizer or base}``, state included, or an optimizer of
+            ``sx.optim``. Read, never changed.
         scheme: how their steps are put together; alternating for several players, in the game's order, if ``None``.
         method, states: instead of ``optimizers`` and ``scheme``: a :class:`Method` and its bases' states.
         held_out: a batch never trained on, for the best-response gains.
@@ -100,7 +100,8 @@ def diagnose(
     measured = subject.field(seed=seed) if isinstance(subject, Problem) else subject
     if path is not None and (path.ndim != 2 or path.shape[1] != measured.space.n):
         raise InputError(f"path must hold points of the field, shape (t, {measured.space.n}), got {tuple(path.shape)}.")
-    method, states = _resolve(measured, problem, method, states, optimizers, scheme)
+    own = None if problem is None else problem.method
+    method, states = resolve(measured, optimizers=optimizers, scheme=scheme, method=method, states=states, own=own)
     book = Notebook(measured, budget, progress or (lambda part: None))
     setting = book.need("Jacobian and self-tests", lambda: settle(measured, method, states=states))
     book.findings += judge.self_test_findings(setting.jacobian.findings)
@@ -111,33 +112,6 @@ def diagnose(
     _measure_best_response(book, setting, problem, held_out, own_steps, seed)
     describe(book, setting, problem, seed, command)
     return conclude(book, measured.name)
-
-
-def _resolve(
-    measured: Field,
-    problem: Problem | None,
-    method: Method | None,
-    states: States | None,
-    optimizers: Any,
-    scheme: Scheme | None,
-) -> tuple[Method | None, States | None]:
-    if optimizers is not None and (method is not None or states is not None):
-        raise InputError("give either optimizers (and scheme), or method and states, not both.")
-    if optimizers is not None:
-        if not isinstance(measured, GameField):
-            raise InputError("optimizers belong to the players of a Game; for a bare field give method=Method(...).")
-        bases, states = bases_of(optimizers, measured.game)
-        several = len(measured.players) > 1
-        return Method(bases, scheme or (Alternating() if several else Simultaneous())), states
-    if method is None and problem is not None:
-        method = problem.method
-    if method is None and (scheme is not None or states is not None):
-        raise InputError(
-            "a scheme or states say nothing without bases; give optimizers={...} or method=Method(...) too."
-        )
-    if method is not None and scheme is not None:
-        method = Method(method.bases, scheme, method.transforms)
-    return method, states
 
 
 def _measure_spectrum(
@@ -192,7 +166,7 @@ def _measure_spectrum(
         why = "one player acts on nobody" if len(space.players) == 1 else "players share parameters"
         book.notes.append(f"interplay: {why}.")
     if space.n > 1:
-        plane = book.take("slice", lambda: eigenplane(setting, modes, path=path))
+        plane = book.take("slice", lambda: eigenplane(setting, modes, signature=measured, path=path))
         book.sections["slice"] = None if plane is None else plane.section()
 
 
