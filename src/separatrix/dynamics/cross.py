@@ -35,11 +35,11 @@ class Whole(LinearOperator):
 
     def _apply(self, u: Tensor) -> Tensor:
         self.spend((2.6 + 2.0 * (not self._graph.can_push)) * self.field.share())
-        return self.field.space.join(self._graph.push([self.field.space.split(u)])[0])
+        return self.field.space.join(self._graph.push([self.field.space.split(u.contiguous())])[0])
 
     def _apply_transpose(self, u: Tensor) -> Tensor:
         self.spend(2.0 * self.field.share())
-        return self.field.space.join(self._graph.pull([self.field.space.split(u)])[0])
+        return self.field.space.join(self._graph.pull([self.field.space.split(u.contiguous())])[0])
 
 
 class PlayerBlock(LinearOperator):
@@ -84,7 +84,7 @@ class PlayerBlock(LinearOperator):
     def _pieces(self, player: str, u: Tensor) -> list[Tensor]:
         entries = [self.field.space.entries[i] for i in self.field.space.owned(player)]
         return [
-            piece.view(e.shape) for piece, e in zip(torch.split(u, [e.numel for e in entries]), entries, strict=True)
+            piece.reshape(e.shape) for piece, e in zip(torch.split(u, [e.numel for e in entries]), entries, strict=True)
         ]
 
 

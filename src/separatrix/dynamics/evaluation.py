@@ -37,6 +37,11 @@ class FieldEvaluation:
         self._note(found.directions)
         return found
 
+    @property
+    def gradients(self) -> float:
+        """Gradient-equivalents of the evaluations so far."""
+        return self.seen.gradients
+
     def report(self, residual: float) -> None:
         self.residual = max(self.residual, residual)
 

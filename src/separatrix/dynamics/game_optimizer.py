@@ -12,11 +12,12 @@ import torch
 from separatrix.dynamics.bases import Base
 from separatrix.dynamics.convert import Given, bases_of
 from separatrix.dynamics.live_step import LiveStep, Step
+from separatrix.dynamics.loss_scaling import backed_off, grown
 from separatrix.dynamics.method import Method
 from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous, States
 from separatrix.dynamics.transforms import Transform
 from separatrix.dynamics.wrapped import WrappedBase
-from separatrix.errors import InputError
+from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import Game
 
 _FORMAT = 1
@@ -25,7 +26,8 @@ _FORMAT = 1
 class GameOptimizer(torch.optim.Optimizer):
     """Trains the modules of a game: ``step = opt.step(batch)``, and nothing else to keep books of.
 
-    It computes the gradients itself, so ``loss.backward()`` and ``zero_grad`` are not needed (and do no harm). There is
+    It computes the gradients itself, so ``loss.backward()`` and ``zero_grad`` are not needed (and do no harm). Methods that
+    evaluate once can also take gradients from ``.grad``: ``opt.step()`` without a batch. There is
     one parameter group a player, with the settings of its base under their names in ``torch.optim``; learning-rate
     schedulers act on them. A tensor that several players move stands in the group of its first owner.
 
@@ -106,21 +108,48 @@ class GameOptimizer(torch.optim.Optimizer):
         """The bases' states by player, and the scheme's; steps make new ones and leave these alone."""
         return self._states
 
-    def step(self, *batches: Any) -> Step:  # type: ignore[override]
-        """One period of the method.
+    def step(self, *batches: Any, scaler: torch.amp.GradScaler | None = None) -> Step:  # type: ignore[override]
+        """One step of the method.
 
         Args:
             batches: one for each draw of the scheme (alternating players with ``fresh`` draws take one a move); the
-                last one serves again, with a new random draw, where there are fewer.
+                last one serves again, with a new random draw, where there are fewer. A batch in parts is
+                ``Accumulated([first, second])``. Without any, the gradients that ``loss.backward()`` left in ``.grad`` are taken,
+                by methods that evaluate once, where the modules stand: accumulation and ``scaler.step(opt)`` then work as with
+                any torch optimizer.
+            scaler: losses are multiplied by its scale, and gradients divided by it before anything else sees them. A step that
+                overflows is skipped and lowers the scale; ``scaler.update()`` is not needed.
 
         Raises:
             NonFiniteError: a loss, gradient or step is not finite; names player and tensor.
-            InputError: the losses are at fault, or no batch was given.
+            UnsupportedOperatorError: the method needs second derivatives and the losses have none, or wrong ones.
+            InputError: the losses are at fault, or no batch was given to a method that needs one.
 
         Whatever is raised, modules and state are as they were. Cost: ``Step.gradients``.
         """
+        if scaler is not None and scaler.is_enabled():
+            return self._scaled_step(batches, scaler)
+        return self._plain_step(batches)
+
+    def _plain_step(self, batches: tuple[Any, ...]) -> Step:
         self._states, result = self._live.step(self.method, self._states, batches, self._steps)
         self._steps += 1
+        return result
+
+    def _scaled_step(self, batches: tuple[Any, ...], scaler: torch.amp.GradScaler) -> Step:
+        if not batches:
+            raise InputError(
+                "a scaler goes with a batch; gradients that stand in .grad are scaled by scaler.step(opt)."
+            )
+        self._live.field.loss_scale = scaler.get_scale()
+        try:
+            result = self._plain_step(batches)
+        except NonFiniteError as error:
+            backed_off(scaler)
+            return Step(self._steps, {}, float("nan"), {}, float("nan"), skipped=str(error))
+        finally:
+            self._live.field.loss_scale = 1.0
+        grown(scaler)
         return result
 
     def state_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from separatrix.dynamics.accumulated import Accumulated
 from separatrix.errors import InputError, SeparatrixError, raised_by
 from separatrix.fields import Field, Game
 from separatrix.fields.batches import moved
@@ -39,6 +40,7 @@ class LiveField(Field):
         losses: ``{player: {term: 0-dim tensor}}``, of the first evaluation of each player since ``begin``.
         norms: length of each player's direction, likewise, transforms left out.
         zero_sum: whether the losses that were seen last are one scalar for two players.
+        loss_scale: losses are multiplied by it and gradients divided, so that small ones survive in half precision.
     """
 
     def __init__(self, game: Game) -> None:
@@ -49,6 +51,7 @@ class LiveField(Field):
         self.losses: dict[str, dict[str, Tensor]] = {}
         self.norms: dict[str, float] = {}
         self.zero_sum = False
+        self.loss_scale = 1.0
         self._stands: Tensor | None = None
         # Floating-point operations: of the forward pass for each set of players, and of each player's backward pass.
         self._forward: dict[tuple[str, ...], int] = {}
@@ -96,12 +99,16 @@ class LiveField(Field):
         found = self.inside(leaves, lambda: self._gradients(leaves, wanted, False), create_graph=False)
         parts = {player: self.space.join(grads).neg() for player, grads in found.items()}
         for player, v in parts.items():
-            norm = float(v.norm())
-            self.norms.setdefault(player, norm)
-            # The norm is cheaper than a look at every entry, which only decides where it overflows.
-            if not isfinite(norm) and not bool(torch.isfinite(v).all()):
-                self._name_non_finite(player, [-g for g in found[player]])
+            self._note(player, v, found[player])
         return parts
+
+    def _note(self, player: str, v: Tensor, grads: Sequence[Tensor]) -> None:
+        """Keep the length of a player's first direction, and raise where one is not finite."""
+        norm = float(v.norm())
+        self.norms.setdefault(player, norm)
+        # The norm is cheaper than a look at every entry, which only decides where it overflows.
+        if not isfinite(norm) and not bool(torch.isfinite(v).all()):
+            self._name_non_finite(player, [-g.detach() for g in grads])
 
     def trace(
         self, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
@@ -109,8 +116,7 @@ class LiveField(Field):
         wanted = self.players if players is None else tuple(players)
         found = self.inside(leaves, lambda: self._gradients(leaves, wanted, create_graph), create_graph)
         for player, grads in found.items():
-            if player not in self.norms:
-                self.norms[player] = float(self.space.join([g.detach() for g in grads]).norm())
+            self._note(player, self.space.join([g.detach() for g in grads]), grads)
         return {
             (player, i): -grad
             for player, grads in found.items()
@@ -141,14 +147,38 @@ class LiveField(Field):
     def _gradients(
         self, leaves: Sequence[Tensor], wanted: tuple[str, ...], create_graph: bool
     ) -> dict[str, list[Tensor]]:
-        """Each player's own gradient, tensor by tensor; counts operations where a player's share is not yet known."""
+        """Each player's own gradient, tensor by tensor, averaged over the parts of a batch that comes in parts."""
+        parts = self.batch.parts() if isinstance(self.batch, Accumulated) else [(self.batch, 1.0)]
+        total: dict[str, list[Tensor]] = {}
+        losses: dict[str, dict[str, Tensor]] = {}
+        for batch, weight in parts:
+            grads, values = self._of_batch(batch, leaves, wanted, create_graph)
+            if len(parts) == 1:
+                total, losses = grads, values
+                break
+            for player in wanted:
+                weighted = [weight * g for g in grads[player]]
+                before = total.get(player)
+                total[player] = weighted if before is None else [a + b for a, b in zip(before, weighted, strict=True)]
+                terms = losses.setdefault(player, {})
+                for term, value in values[player].items():
+                    terms[term] = terms.get(term, torch.zeros_like(value)) + weight * value
+        for player in wanted:
+            self.losses.setdefault(player, losses[player])
+        return total
+
+    def _of_batch(
+        self, batch: Any, leaves: Sequence[Tensor], wanted: tuple[str, ...], create_graph: bool
+    ) -> tuple[dict[str, list[Tensor]], dict[str, dict[str, Tensor]]]:
+        """Gradients and losses on one batch; counts operations where a player's share is not yet known."""
         counting = len(wanted) < len(self.players) and any(p not in self._backward for p in wanted)
-        losses, flops = _counted(lambda: self._losses(wanted), counting)
+        losses, flops = _counted(lambda: self._losses(batch, wanted), counting)
         if counting:
             self._forward[wanted] = flops
         found: dict[str, list[Tensor]] = {}
         for number, player in enumerate(wanted):
             total = sum(losses[player].values(), torch.zeros((), dtype=self.dtype, device=self.device))
+            total = total * self.loss_scale if self.loss_scale != 1.0 else total
             own = [leaves[i] for i in self.space.owned(player)]
             keep = create_graph or number + 1 < len(wanted)
             grads, flops = _counted(partial(_grad, total, own, keep, create_graph), counting)
@@ -161,12 +191,12 @@ class LiveField(Field):
                     "was returned under the wrong player."
                 )
             found[player] = [torch.zeros_like(p) if g is None else g for p, g in zip(own, grads, strict=True)]
-            if player not in self.losses:
-                self.losses[player] = {term: value.detach() for term, value in losses[player].items()}
-        return found
+            if self.loss_scale != 1.0:
+                found[player] = [g / self.loss_scale for g in found[player]]
+        return found, {p: {term: value.detach() for term, value in losses[p].items()} for p in wanted}
 
-    def _losses(self, wanted: Sequence[str]) -> dict[str, dict[str, Tensor]]:
-        models, batch = self.game.views(), moved(self.batch, device=self.device, dtype=self.dtype)
+    def _losses(self, batch: Any, wanted: Sequence[str]) -> dict[str, dict[str, Tensor]]:
+        models, batch = self.game.views(), moved(batch, device=self.device, dtype=self.dtype)
         try:
             if isinstance(self.game.losses, Mapping):
                 found: Any = {p: self.game.losses[p](models, batch) for p in wanted}

@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from separatrix.dynamics.accumulated import Accumulated
 from separatrix.dynamics.evaluation import FieldEvaluation
+from separatrix.dynamics.given import GivenGradients
 from separatrix.dynamics.live import LiveField
 from separatrix.dynamics.method import Method
 from separatrix.dynamics.near import FieldNear
@@ -19,6 +21,7 @@ from separatrix.dynamics.schemes import States
 from separatrix.dynamics.streams import Streams
 from separatrix.errors import InputError, NonFiniteError, SeparatrixError, UnsupportedOperatorError
 from separatrix.fields import Field, Game
+from separatrix.fields.space import Space
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Step:
         norms: the same by player.
         gradients: gradient-equivalents spent.
         residual: relative residual of the equation that the step solved, where its scheme solves one.
+        skipped: why no step was made: what was not finite under a loss scale, which is now lower. Empty where one was made.
     """
 
     number: int
@@ -40,6 +44,7 @@ class Step:
     norms: dict[str, float]
     gradients: float
     residual: float = 0.0
+    skipped: str = ""
 
 
 class LiveStep:
@@ -60,7 +65,7 @@ class LiveStep:
             method: its bases are asked for each player.
             states: of the bases.
             batches: one for each draw of the scheme; the last one serves again, with a new random draw, where there are
-                fewer.
+                fewer. None at all where the gradients stand in ``.grad`` and the method evaluates once, where the modules stand.
             number: steps made before.
 
         Raises:
@@ -71,18 +76,22 @@ class LiveStep:
 
         Whatever is raised (``KeyboardInterrupt`` too), parameters and buffers are as before the call.
         """
-        if not batches:
-            raise InputError("a step needs at least one batch; give step(None) where the losses need no data.")
         field = self.field
-        if method.second_derivatives and not self._vouched:
-            self._vouch(batches[0])
         before = field.begin()
-        evaluate = _LiveEvaluation(field, method.field(field), batches)
+        if batches:
+            if method.second_derivatives and not self._vouched:
+                self._vouch(batches[0])
+            evaluate: FieldEvaluation = _LiveEvaluation(field, method.field(field), batches)
+        else:
+            _check_one_evaluation(method)
+            given = GivenGradients(field.game)
+            field.norms = given.norms
+            evaluate = FieldEvaluation(method.field(given))
         with _put_back_on_failure(field, before):
             after, following = method.scheme.step(
                 evaluate, method.bases_for(field.players), field.space, before, states
             )
-            self._check(after)
+            check_finite(field.space, after)
             field.move_to(after)
         norms = dict(field.norms)
         return following, Step(
@@ -97,21 +106,34 @@ class LiveStep:
     def _vouch(self, batch: Any) -> None:
         """Test the second derivatives on a copy: some operators have wrong ones and torch says nothing."""
         try:
-            self.field.game.on(batches=[batch]).jacobian()
+            first = batch.batches[0] if isinstance(batch, Accumulated) else batch
+            self.field.game.on(batches=[first]).jacobian()
         except UnsupportedOperatorError:
             raise
         except SeparatrixError:
             pass  # losses that train may be such as cannot be measured, for a random stream of their own
         self._vouched = True
 
-    def _check(self, x: Tensor) -> None:
-        if isfinite(float(x.norm())) or bool(torch.isfinite(x).all()):
-            return
-        i = int((~torch.isfinite(x)).nonzero()[0])
-        entry = next(e for e in self.field.space.entries if e.offset <= i < e.offset + e.numel)
-        raise NonFiniteError(
-            f"the step of player {entry.owners[0]!r} is {x[i].item()} in tensor {entry.name}, though its gradient is finite; "
-            "the modules are kept as they were before it. Use a smaller lr, or clip the gradient."
+
+def check_finite(space: Space, x: Tensor) -> None:
+    """Raise ``NonFiniteError`` where a step left the finite numbers; names player and tensor."""
+    if isfinite(float(x.norm())) or bool(torch.isfinite(x).all()):
+        return
+    i = int((~torch.isfinite(x)).nonzero()[0])
+    entry = next(e for e in space.entries if e.offset <= i < e.offset + e.numel)
+    raise NonFiniteError(
+        f"the step of player {entry.owners[0]!r} is {x[i].item()} in tensor {entry.name}, though its gradient is finite; "
+        "all is kept as it was before it. Use a smaller lr, or clip the gradient."
+    )
+
+
+def _check_one_evaluation(method: Method) -> None:
+    if not method.scheme.one_evaluation or method.second_derivatives:
+        own = [type(t).__name__ for t in method.transforms if not t.local]
+        raise InputError(
+            f"a step of {' and '.join([*own, method.scheme.name])} needs at least one batch: it evaluates the losses by itself, at other "
+            "points or with second derivatives, so gradients that stand in .grad will not do; opt.step(batch), or step(None) where "
+            "the losses need no data."
         )
 
 

@@ -123,7 +123,9 @@ class FieldNear(Near):
             root = scale[a].sqrt()
             through = Diagonal(root) @ (to_small @ (Diagonal(scale[b]) @ (to_small.T @ Diagonal(root))))
             system = Tagged(Implicit(-through), ("symmetric", "definite"))
-            solution = cg(system, right / root, tol=tol, max_products=max_products)
+            # A coordinate at rate 0, as a warm-up has it, stays where it is.
+            own_right = torch.where(root > 0, right / root, torch.zeros_like(right))
+            solution = cg(system, own_right, tol=tol, max_products=max_products)
             own = root * solution.value
         else:
             through = Diagonal(scale[a]) @ (to_small @ (Diagonal(scale[b]) @ to_large))

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 from separatrix.dynamics import schemes
 from separatrix.dynamics import transforms as of_fields
+from separatrix.dynamics.accumulated import Accumulated
 from separatrix.dynamics.bases import Adam
 from separatrix.dynamics.convert import Given
 from separatrix.dynamics.game_optimizer import GameOptimizer
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 __all__ = [
     "ACGD",
+    "Accumulated",
     "Alternating",
     "Competitive",
     "Consensus",

@@ -14,7 +14,7 @@ from torch import Tensor
 from separatrix.dynamics.averaging import update_averages
 from separatrix.dynamics.convert import Given, bases_of
 from separatrix.dynamics.evaluation import FieldEvaluation
-from separatrix.dynamics.live_step import LiveStep, Step
+from separatrix.dynamics.live_step import LiveStep, Step, check_finite
 from separatrix.dynamics.method import Method
 from separatrix.dynamics.problem import Problem
 from separatrix.dynamics.progress import progress_bar
@@ -218,7 +218,9 @@ class _Stepper:
         evaluate = FieldEvaluation(self.method.field(field))
         before = evaluate.seen.gradients
         bases = self.method.bases_for(field.players)
-        self._x, states = self.method.scheme.step(evaluate, bases, field.space, self.point, states)
+        x, states = self.method.scheme.step(evaluate, bases, field.space, self.point, states)
+        check_finite(field.space, x)
+        self._x = x
         cost = evaluate.seen.gradients - before
         norms = {p: float(v.norm()) for p, v in evaluate.first.items()}
         length = sum(v * v for v in norms.values()) ** 0.5

@@ -47,6 +47,10 @@ class Stabilised(Scheme):
         if not isfinite(self.gain):
             raise InputError(f"gain must be finite, got {self.gain}.")
 
+    @property
+    def one_evaluation(self) -> bool:
+        return True
+
     def check_setting(self, space: Space, bases: Bases) -> None:
         check_with_step_sizes(self, space, bases)
 
