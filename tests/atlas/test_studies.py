@@ -57,12 +57,14 @@ def test_a_study_reads_as_one(entry: Entry) -> None:
     assert paragraphs[1].startswith(f"[{entry.study.key}")
     for name in PARAGRAPHS:
         assert any(p.startswith(f"{name}: ") for p in paragraphs), name
-    for key in re.findall(r"\[([a-z]+\d{4}\w*)", entry.essay):
+    for key in {
+        key for cited in re.findall(r"\[[^\]]*\]", entry.essay) for key in re.findall(r"[a-z]+\d{4}\w*", cited)
+    }:
         assert f"- [{key}] " in REFERENCES, f"docs/references.md lacks {key}"
     assert entry.study.question.endswith("?")
     assert entry.study.methods
     assert entry.study.symptoms
-    assert len(entry.code.splitlines()) <= 200
+    assert len(entry.code.splitlines()) <= 215
 
 
 @pytest.mark.parametrize("entry", STUDIES, ids=lambda entry: entry.id)
