@@ -27,7 +27,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-import separatrix.topology as topology
+from separatrix import topology
 from separatrix.atlas import Outcome, Scale, Study, at_most
 from separatrix.atlas.look import DECAY, GROW, INK, RULE
 

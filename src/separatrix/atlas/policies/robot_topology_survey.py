@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
-import separatrix.topology as topology
+from separatrix import topology
 from separatrix.atlas import Outcome, Scale, Study, at_least, at_most
 from separatrix.atlas.look import ACCENT, DECAY, GROW, RULE, UNSURE
 

@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from scipy.sparse.csgraph import minimum_spanning_tree
 from torch import Tensor
 
-import separatrix.topology as topology
+from separatrix import topology
 from separatrix.atlas import Outcome, Scale, Study, at_least, at_most
 from separatrix.atlas.look import DECAY, GROW, INK, MUTED
 
