@@ -11,6 +11,8 @@ Paper and code: iterates are projected to probabilities, as in the paper. The co
 s' = s + h P (z - s) with K = -1.1, P = 0.3. For an eigenvalue l of v' it leaves det = -P l for the pair (z, s): one that is real
 and positive cannot be helped by any K and P, which the random games show. The average of the iterates is held to a tenth of the start's distance.
 
+Settings: the bound on the averaged iterates was lowered from 0.5 to 0.1 after a smoke run in which it failed; it fails still.
+
 Runtime: smoke 1 s, full 20 s.
 """
 
