@@ -64,13 +64,13 @@ class Trained:
     states: States
 
 
-def trained(name: str, method: sx.Method, steps: int) -> Trained:
+def trained(name: str, method: sx.Method, steps: int, samples: int | None) -> Trained:
     problem = load(name)
     run = sx.train(problem, steps, method=method, points=0, progress=False)
     states: States = {
         p: {k: v.double() if isinstance(v, Tensor) else v for k, v in s.items()} for p, s in run.states.items()
     }
-    return Trained(method, problem.game.on(problem.data, dtype=torch.float64), run.x.double(), states)
+    return Trained(method, problem.game.on(problem.data[:samples], dtype=torch.float64), run.x.double(), states)
 
 
 def tangent_gap(case: Trained, *, scale: float, seed: int = 0) -> float:
@@ -107,8 +107,10 @@ def tangent_gap(case: Trained, *, scale: float, seed: int = 0) -> float:
     return max(gaps)
 
 
-def measure(name: str, scheme: str, base: str, *, steps: int, k: int, scale: float, most: int) -> dict[str, Any]:
-    case = trained(name, sx.Method(BASES[base], SCHEMES[scheme]), steps)
+def measure(
+    name: str, scheme: str, base: str, *, steps: int, samples: int | None, k: int, scale: float, most: int
+) -> dict[str, Any]:
+    case = trained(name, sx.Method(BASES[base], SCHEMES[scheme]), steps, samples)
     begun = time.process_time()
     small = name in SMOOTH
     row: dict[str, Any] = {"problem": name, "scheme": scheme, "base": base}
@@ -121,7 +123,7 @@ def measure(name: str, scheme: str, base: str, *, steps: int, k: int, scale: flo
         "error_first": trust.curve[0][1],
         "drift_first": trust.drift[0][1],
     }
-    modes = leading(setting.operator, k=k, max_products=300)
+    modes = leading(setting.operator, k=k, max_products=150)
     found = signature(setting, modes, reduce(setting.operator, setting.field.space, modes))
     try:
         tried = forecast(setting, found, steps=max(trust.steps, 1), scale=scale, most=4)
@@ -158,6 +160,9 @@ def show(row: Mapping[str, Any]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=300, help="of training with minibatches (default 300)")
+    parser.add_argument(
+        "--samples", type=int, help="measure on so many of the samples (default all), as one full batch"
+    )
     parser.add_argument("--problems", nargs="+", default=[*SMOOTH, *PIECEWISE])
     parser.add_argument("--schemes", nargs="+", default=list(SCHEMES))
     parser.add_argument("--bases", nargs="+", default=list(BASES))
@@ -169,7 +174,9 @@ def main() -> None:
         for scheme in options.schemes:
             for base in options.bases:
                 scale = 1e-3 if name in SMOOTH else 1.0
-                row = measure(name, scheme, base, steps=options.steps, k=4, scale=scale, most=32)
+                row = measure(
+                    name, scheme, base, steps=options.steps, samples=options.samples, k=4, scale=scale, most=32
+                )
                 show(row)
                 rows.append(row)
                 if name in SMOOTH and row["tangent_gap"] > TANGENT:
@@ -185,6 +192,7 @@ def main() -> None:
         "versions": {"torch": torch.__version__, "python": platform.python_version()},
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "threads": 1},
         "training_steps": options.steps,
+        "samples": options.samples,
         "seed": 0,
         "wanted": {"tangent_gap": TANGENT, "error": GROWTH},
         "rows": rows,
