@@ -74,7 +74,7 @@ def diagnose(
     """Measure everything at a point: verdict, findings with remedies, tables, figures."""
     from separatrix.cli.diagnosing import diagnose_target
 
-    request = _request(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
+    request = Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
         diagnose_target, request, k=k, budget=budget, remaining=remaining, outputs=output or [], fail_on=fail_on
     )
@@ -102,7 +102,7 @@ def train(
     """Train a target and print losses, score before and after, and cost."""
     from separatrix.cli.training import train_target
 
-    request = _request(target, data, 0, method, optimizer, checkpoint, None, seed, device, dtype)
+    request = Request.typed(target, data, 0, method, optimizer, checkpoint, None, seed, device, dtype)
     return partial(train_target, request, steps=steps, output=output)
 
 
@@ -138,7 +138,7 @@ def compare(
     """Run methods from one start at equal gradient cost: predicted beside observed."""
     from separatrix.cli.comparing import compare_target
 
-    request = _request(target, data, train, None, optimizer, checkpoint, batches, seed, device, dtype)
+    request = Request.typed(target, data, train, None, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(compare_target, request, methods=methods, steps=steps, seeds=seeds, k=k, output=output)
 
 
@@ -165,19 +165,3 @@ def compare_reports(
     from separatrix.cli.diagnosing import compare_saved
 
     return partial(compare_saved, before, after)
-
-
-def _request(
-    target: str | None,
-    data: Path | None,
-    train: int | None,
-    method: str | None,
-    optimizer: list[str] | None,
-    checkpoint: Path | None,
-    batches: int | None,
-    seed: int,
-    device: str | None,
-    dtype: opt.Dtype | None,
-) -> Request:
-    named = None if dtype is None else dtype.value
-    return Request(target, data, train, method, tuple(optimizer or ()), checkpoint, batches, seed, device, named)

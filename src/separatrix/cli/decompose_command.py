@@ -66,6 +66,5 @@ def decompose(
         raise typer.BadParameter(f"--radius must be positive, got {radius:g}")
     from separatrix.cli.decomposing import decompose_target
 
-    named = None if dtype is None else dtype.value
-    request = opt.Request(target, data, train, method, tuple(optimizer or ()), checkpoint, batches, seed, device, named)
+    request = opt.Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(decompose_target, request, probes=probes, k=k, loops=loops, radius=radius, outputs=output or [])

@@ -29,6 +29,24 @@ class Request:
     device: str | None
     dtype: str | None
 
+    @classmethod
+    def typed(
+        cls,
+        target: str | None,
+        data: Path | None,
+        train: int | None,
+        method: str | None,
+        optimizer: list[str] | None,
+        checkpoint: Path | None,
+        batches: int | None,
+        seed: int,
+        device: str | None,
+        dtype: Dtype | None,
+    ) -> Request:
+        """From the options as the command line hands them over."""
+        named = None if dtype is None else dtype.value
+        return cls(target, data, train, method, tuple(optimizer or ()), checkpoint, batches, seed, device, named)
+
     @property
     def steps(self) -> int:
         """How long to train before measuring."""

@@ -76,8 +76,7 @@ def portrait(
     """Draw a field: streams, rest points, limit cycles, basins; or a plane through a big one."""
     from separatrix.cli.portraying import portrait_of_target
 
-    named = None if dtype is None else dtype.value
-    request = opt.Request(target, data, train, method, tuple(optimizer or ()), checkpoint, batches, seed, device, named)
+    request = opt.Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
         portrait_of_target,
         request,

@@ -63,8 +63,7 @@ def spectrum(
     """Find leading eigenvalues with their residuals, and the verdict with its certificate."""
     from separatrix.cli.eigenvalues import spectrum_of_target
 
-    named = None if dtype is None else dtype.value
-    request = opt.Request(target, data, train, method, tuple(optimizer or ()), checkpoint, batches, seed, device, named)
+    request = opt.Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
         spectrum_of_target,
         request,
