@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from separatrix.probes import run_critic_findings, run_step_findings, run_term_findings
 from separatrix.probes import run_findings as judge
 from separatrix.probes.coverage import Coverage
 from separatrix.probes.critic import Critic
@@ -36,7 +37,7 @@ CRITIC = Critic(
     counts={"real": 360},
 )
 ROOM = CriticRoom(0.82, 0.015, {1.0: 0.85, 10.0: 0.8}, 50, 1.2, 1.386)
-NOISE = UpdateNoise("D", 0.9, 0.03, (0.03, 0.031, 0.029), {0.1: 0.02, 0.01: 0.003}, 1.3, 30, 4)
+NOISE = UpdateNoise("D", 0.9, 0.03, (0.03, 0.031, 0.029), {0.1: 0.02, 0.01: 0.003}, 1.3, 1.386, 30, 4)
 STEP = CriticalStep("D", 1.1, 0.9, 1.4, (1.1,), -0.01, 0.004, 0.2, {})
 
 
@@ -134,13 +135,13 @@ def test_healthy_evidence_and_no_evidence_have_no_finding() -> None:
         ),
         (
             "noise-dominated",
-            {"noise": {"D": replace(NOISE, potential=0.2, gains=(0.1, 0.2, 0.21))}},
-            {"noise": {"D": replace(NOISE, potential=0.2, gains=(0.0, 0.2, 0.4))}},
+            {"noise": {"D": replace(NOISE, potential=0.5, gains=(0.0, 0.19, 0.38))}},
+            {"noise": {"D": replace(NOISE, potential=0.5, gains=(0.0, 0.21, 0.42))}},
         ),
         (
             "noise-dominated",
-            {"noise": {"D": replace(NOISE, potential=0.14, gains=(-0.3, 0.2, 0.4))}},
-            {"noise": {"D": replace(NOISE, potential=0.15, gains=(-0.3, 0.2, 0.4))}},
+            {"noise": {"D": replace(NOISE, potential=0.0, gains=(-0.13, 0.0, 0.13))}},
+            {"noise": {"D": replace(NOISE, potential=0.0, gains=(-0.14, 0.0, 0.14))}},
         ),
         (
             "term-imbalance",
@@ -175,6 +176,17 @@ def test_a_rise_that_noise_explains_is_no_step_too_large() -> None:
     assert codes(noisy) == []
 
 
+def test_a_loss_that_is_small_against_that_of_a_player_which_says_nothing_is_not_held_up_by_its_step() -> None:
+    learnt = replace(NOISE, loss=0.05, potential=0.01, slower={0.1: 0.045})
+    assert codes(replace(HEALTHY, noise={"D": learnt})) == []
+    assert codes(replace(HEALTHY, noise={"D": replace(learnt, flat_loss=nan)})) == ["step-beyond-limit"]
+
+
+def test_own_steps_that_run_away_where_slower_ones_do_not_are_too_large() -> None:
+    away = replace(NOISE, potential=-inf, slower={0.1: 0.02, 0.01: -inf})
+    assert codes(replace(HEALTHY, noise={"D": away})) == ["step-beyond-limit"]
+
+
 def test_a_critic_without_held_out_samples_is_not_said_to_remember() -> None:
     bare = replace(CRITIC, r_v=None, r_v_stderr=None, memory=None, memory_stderr=None)
     assert codes(replace(HEALTHY, critic=bare)) == []
@@ -193,25 +205,27 @@ def test_a_gain_that_ran_away_or_is_unknown_decides_nothing() -> None:
 def test_the_page_defines_every_finding_with_its_thresholds() -> None:
     root = Path(__file__).parents[2]
     page = (root / "docs" / "runs.md").read_text(encoding="utf-8")
-    code = Path(judge.__file__).read_text(encoding="utf-8")
+    critic, step, term = run_critic_findings, run_step_findings, run_term_findings
+    code = "".join(Path(m.__file__).read_text(encoding="utf-8") for m in (critic, step, term))
     coded = dict(re.findall(r'Finding\(\s*"([\w-]+)",\s*"(note|warning|critical)"', code))
     coded["not-replayable"] = "warning"
     assert dict(re.findall(r"^\| `([\w-]+)` \| (\w+) \|", page, re.MULTILINE)) == coded
     for said in (
-        f"{judge.DEAD:.0%} of",
-        f"critical step below {judge.CRITICAL:.2f}",
-        f"at least {judge.SLOWER:.0%} less",
-        f"`r_v` is at least {judge.OVERFIT:g}",
-        f"AUC of training against held-out samples at least {judge.MEMORY:g}",
-        f"by {judge.WEAK:g} and more",
-        f"at least {judge.STRONG:g}",
-        f"at most {judge.SATURATED:.0%} of",
-        f"at least {judge.CANCELLED:.0%} of the terms' gradients cancel",
-        f"under {judge.DROWNED:.0%} as long",
-        f"{judge.PRICE:g} times",
-        f"at least {judge.SPREAD:g} of",
-        f"coverage is at most {judge.COVERED:g} of",
-        f"at least {judge.KEPT:.0%} of a swing",
-        f"{judge.MOTION:.0%} of the motion",
+        f"{critic.DEAD:.0%} of",
+        f"critical step below {step.CRITICAL:.2f}",
+        f"at least {step.SLOWER:.0%} lower",
+        f"`r_v` is at least {critic.OVERFIT:g}",
+        f"AUC of training against held-out samples at least {critic.MEMORY:g}",
+        f"by {critic.WEAK:g} and more",
+        f"at least {critic.STRONG:g}",
+        f"at most {critic.SATURATED:.0%} of",
+        f"at least {term.CANCELLED:.0%} of the terms' gradients cancel",
+        f"under {term.DROWNED:.0%} as long",
+        f"{term.PRICE:g} times",
+        f"at least {step.SPREAD:g} of",
+        f"by at least {step.WORTH:.0%} of",
+        f"coverage is at most {critic.COVERED:g} of",
+        f"at least {step.KEPT:.0%} of a swing",
+        f"{step.MOTION:.0%} of the motion",
     ):
         assert said in page, said

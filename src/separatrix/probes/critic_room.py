@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from separatrix.dynamics import Run, Snapshot
+from separatrix.dynamics import Run
 from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields.surroundings import frozen_randomness
 from separatrix.probes.critic import auc, drawn, scored
-from separatrix.probes.loss_reading import paths_by_player, read_losses_at, summed
+from separatrix.probes.loss_reading import read_losses_at, silenced, summed
 from separatrix.probes.numbers import with_error
 from separatrix.probes.own_steps import own_loss, own_steps
 
@@ -113,12 +113,6 @@ def critic_room(
                 after[rate] = 0.5
         loss, flat = (
             summed(read_losses_at(run, at, roles.data, seed, [player]))[player]
-            for at in (start, _flat(run, start, player))
+            for at in (start, silenced(run, start, player))
         )
     return CriticRoom(*before, after, steps, loss, flat)
-
-
-def _flat(run: Run, start: Snapshot, player: str) -> Snapshot:
-    floats = start.floats()
-    (paths,) = paths_by_player(run, start, [player]).values()
-    return start.replaced({path: torch.zeros_like(floats[path]) for path in paths})

@@ -54,6 +54,13 @@ def displaced(place: Snapshot, paths: Iterable[str], step: Mapping[str, Tensor],
     return place.replaced({path: floats[path] + factor * step[path] for path in paths})
 
 
+def silenced(run: Run, place: Snapshot, player: str) -> Snapshot:
+    """A snapshot with a player's tensors all zero: a player that says nothing, whose loss is a scale for its losses."""
+    floats = place.floats()
+    (paths,) = paths_by_player(run, place, [player]).values()
+    return place.replaced({path: torch.zeros_like(floats[path]) for path in paths})
+
+
 def paths_by_player(run: Run, start: Snapshot, players: Sequence[str] | None) -> dict[str, list[str]]:
     """Where each player's tensors stand in a snapshot.
 

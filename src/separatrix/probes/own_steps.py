@@ -31,6 +31,7 @@ def own_steps(
     rate: float = 1.0,
     fresh: bool = False,
     averaged: int = 1,
+    shuffled: bool = False,
     seed: int = 0,
 ) -> tuple[int, str]:
     """Step a player on a loss with its optimizer; how many steps were made, and how it ended.
@@ -42,7 +43,8 @@ def own_steps(
         loss: from the losses of all players, what is descended.
         rate: multiple of the learning rates.
         fresh: without the optimizer's state.
-        averaged: batches whose gradients are averaged in a step, the training batches in turn.
+        averaged: batches whose gradients are averaged in a step.
+        shuffled: draw the training batches, in place of taking them in turn.
         seed: of the draws, other ones for each batch of each step.
 
     Raises:
@@ -62,9 +64,13 @@ def own_steps(
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * rate
     good = [t.detach().clone() for t in tensors]
+    order = list(range(steps * averaged))
+    if shuffled:
+        order = torch.randint(len(roles.data), (len(order),), generator=torch.Generator().manual_seed(seed)).tolist()
     for step in range(steps):
+        first = step * averaged
         try:
-            gradients = _gradients(run, player, tensors, loss, step * averaged, averaged, seed)
+            gradients = _gradients(run, player, tensors, loss, order[first : first + averaged], first, seed)
         except NonFiniteError as error:  # the losses are no longer finite
             if step == 0:
                 raise
@@ -79,7 +85,7 @@ def own_steps(
             optimizer.step()
     end = run.snapshot()
     try:
-        _gradients(run, player, tensors, loss, 0, 1, seed)
+        _gradients(run, player, tensors, loss, order[:1], 0, seed)
     except NonFiniteError as error:
         run.restore(end)
         _put(tensors, good)
@@ -89,18 +95,18 @@ def own_steps(
 
 
 def _gradients(
-    run: Run, player: str, tensors: Sequence[Tensor], loss: Loss, first: int, count: int, seed: int
+    run: Run, player: str, tensors: Sequence[Tensor], loss: Loss, batches: Sequence[int], first: int, seed: int
 ) -> list[Tensor | None]:
-    """The mean gradient over batches in turn; ``None`` for tensors that the loss does not reach."""
+    """The mean gradient over some batches; ``None`` for tensors that the loss does not reach."""
     data: Sequence[Any] = run.roles.data
     total: list[Tensor | None] = [None] * len(tensors)
-    for i in range(first, first + count):
-        with frozen_randomness(seed + 1000 + i), torch.enable_grad():
+    for draw, i in enumerate(batches, start=first):
+        with frozen_randomness(seed + 1000 + draw), torch.enable_grad():
             value = loss(run.roles.value(copied(data[i % len(data)]), [player]))
             found = torch.autograd.grad(value, tensors, allow_unused=True)
         for k, gradient in enumerate(found):
             if gradient is not None:
-                part = gradient.to(tensors[k].dtype) / count
+                part = gradient.to(tensors[k].dtype) / len(batches)
                 before = total[k]
                 total[k] = part if before is None else before + part
     return total

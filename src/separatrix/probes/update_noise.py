@@ -3,7 +3,7 @@
 The noise scale is ``tr(P cov g) / |E g|_P^2``, the number of batches whose mean gradient has as much noise as signal
 [mccandlish2018, eq. 2.9, in batches and in the optimizer's metric]. It grows without bound where a loss is at its minimum, so it
 decides nothing by itself. What decides: a number of own steps, the others standing still, once on averaged gradients and
-several times on single batches and draws. The averaged steps are also made at a tenth and a hundredth of the rate: where those
+several times on single batches, drawn anew each time. The averaged steps are also made at a tenth and a hundredth of the rate: where those
 gain more, the step is too long, and not the noise too loud.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite, nan
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from separatrix.dynamics import Run
 from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields.batches import copied
 from separatrix.fields.surroundings import frozen_randomness
-from separatrix.probes.loss_reading import paths_by_player, read_losses_at, summed
+from separatrix.probes.loss_reading import paths_by_player, read_losses_at, silenced, summed
 from separatrix.probes.numbers import number
 from separatrix.probes.optimizer_metric import step_scales
 from separatrix.probes.own_steps import own_loss, own_steps
@@ -39,6 +39,7 @@ class UpdateNoise:
         gains: of the same steps on single batches and draws, one a repeat.
         slower: what the averaged steps gain at smaller multiples of the learning rates.
         loss: before.
+        flat_loss: of the player with all its tensors zero, which says nothing; not a number where that cannot be read.
         steps, averaged: as above.
     """
 
@@ -48,8 +49,14 @@ class UpdateNoise:
     gains: tuple[float, ...]
     slower: dict[float, float]
     loss: float
+    flat_loss: float
     steps: int
     averaged: int
+
+    @property
+    def scale(self) -> float:
+        """What changes of the loss are measured against: its size, or that of a player that says nothing, the larger."""
+        return max(abs(self.loss), abs(self.flat_loss) if isfinite(self.flat_loss) else 0.0)
 
     @property
     def mean(self) -> float:
@@ -109,26 +116,38 @@ def update_noise(
                 raise InputError(f"player {player!r} has no optimizer in the roles; update noise is that of its steps.")
             batches = _noise_scale(run, player, averaged, seed)
 
-            def value(seed: int, player: str = player) -> float:
-                return summed(read_losses_at(run, run.snapshot(), run.roles.data, seed, [player])).get(
-                    player, float("nan")
-                )
+            def value(player: str = player) -> float:
+                return summed(read_losses_at(run, run.snapshot(), run.roles.data, seed, [player])).get(player, nan)
 
+            run.restore(silenced(run, start, player))
+            try:
+                flat = value()
+            except (InputError, NonFiniteError):
+                flat = nan
             run.restore(start)
-            before = value(seed)
+            before = value()
 
             def gain(averaged: int, rate: float, draw: int, player: str = player, before: float = before) -> float:
                 run.restore(start)
                 try:
-                    own_steps(run, player, steps, loss=own_loss(player), rate=rate, averaged=averaged, seed=draw)
-                    return before - value(seed)
+                    own_steps(
+                        run,
+                        player,
+                        steps,
+                        loss=own_loss(player),
+                        rate=rate,
+                        averaged=averaged,
+                        shuffled=averaged == 1,
+                        seed=draw,
+                    )
+                    return before - value()
                 except NonFiniteError:
                     return -inf
 
             potential, slower = gain(averaged, 1.0, seed), {rate: gain(averaged, rate, seed) for rate in rates}
             gains = tuple(gain(1, 1.0, seed + 100_000 * (repeat + 1)) for repeat in range(repeats))
             run.restore(start)
-            found[player] = UpdateNoise(player, batches, potential, gains, slower, before, steps, averaged)
+            found[player] = UpdateNoise(player, batches, potential, gains, slower, before, flat, steps, averaged)
     return found
 
 
