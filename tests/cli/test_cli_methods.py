@@ -45,6 +45,7 @@ OWN = Problem(GAME, "own", method=Method(SGD(0.1), Alternating(("D", "G"), {"D":
         ("rmsprop:lr=1e-3,alpha=0.9", RMSprop(1e-3, 0.9)),
         ("adam", Adam()),
         ("adam:lr=2e-4,betas=0.5/0.999", Adam(2e-4, (0.5, 0.999))),
+        ("Adam:lr=1e-3", Adam(1e-3)),
         ("adamw:weight_decay=0.1", AdamW(weight_decay=0.1)),
     ],
 )

@@ -36,6 +36,12 @@ def test_a_problem_measures_its_game_on_its_data_or_the_held_out_ones():
     assert problem.game is problem.subject
 
 
+def test_a_problem_is_called_like_its_subject_and_needs_one():
+    assert Problem(regression().subject).name == "model"
+    with pytest.raises(InputError, match=r"a Game or a Field, got a Linear; .*sx\.Loss\(model, loss\)"):
+        Problem(nn.Linear(2, 1))
+
+
 def test_a_bare_field_is_measured_as_it_is_and_has_no_game():
     field = linear_field(torch.eye(2, dtype=torch.float64))
     problem = Problem(field, "linear")

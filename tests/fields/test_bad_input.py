@@ -70,6 +70,15 @@ def test_what_the_losses_raise_is_told_with_the_users_own_file_and_line():
         optim.Simultaneous(game, SGD(0.1)).step(data(6, 2))
 
 
+def test_likely_slips_get_a_remedy():
+    players, losses = two(lambda m, b: m["generator"](b).sum(), value)
+    with pytest.raises(InputError, match=r"raised KeyError: 'generator' .*\. The players are G, D\.$"):
+        Game(players, losses).on(data(6, 2))()
+    players, losses = two(lambda m, b: m["G"](b[0] + b[1]).sum(), value)
+    with pytest.raises(InputError, match=r"The batch is a list of 3: several batches go into a DataLoader\.$"):
+        Game(players, losses).on([(data(6, 2),)] * 3)()
+
+
 @pytest.mark.parametrize(
     ("returned", "message"),
     [

@@ -91,7 +91,7 @@ class Spec:
             if not equals or not value:
                 raise InputError(f"{option} {text}: {piece!r} is not key=value; write {name}:key=value,key=value.")
             settings[key.strip()] = value.strip()
-        return cls(option, text, name.strip(), settings)
+        return cls(option, text, name.strip().lower(), settings)
 
     def read_settings(self, readers: Mapping[str, Callable[[str], Any]]) -> dict[str, Any]:
         """The settings' values.

@@ -38,7 +38,7 @@ class Problem:
 
     Attributes:
         subject: what is measured.
-        name: for messages and reports.
+        name: for messages and reports; the subject's own where empty.
         data: what a Game is measured on: one batch, or a ``DataLoader``; a field needs none.
         held_out: the same, never trained on.
         stream: ``stream(seed)`` yields training minibatches without end; ``data`` over and over where ``None``.
@@ -55,7 +55,7 @@ class Problem:
     """
 
     subject: Game | Field
-    name: str
+    name: str = ""
     data: Any = None
     held_out: Any = None
     stream: Callable[[int], Iterator[Any]] | None = None
@@ -68,6 +68,15 @@ class Problem:
     facts: tuple[Fact, ...] = ()
     after: Callable[[Any], None] | None = None
     means: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.subject, (Game, Field)):
+            raise InputError(
+                f"the subject of a problem is a Game or a Field, got a {type(self.subject).__name__}; "
+                "sx.Game(players, losses) makes a Game, sx.Loss(model, loss) one with a single player."
+            )
+        if not self.name:
+            object.__setattr__(self, "name", self.subject.name)
 
     @property
     def game(self) -> Game:

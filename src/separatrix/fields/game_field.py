@@ -247,8 +247,17 @@ class GameField(Field):
         except (SeparatrixError, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            raise InputError(f"the losses of {self.name!r} raised {raised_by(error)}.") from error
+            raise InputError(
+                f"the losses of {self.name!r} raised {raised_by(error)}.{self._hint(error, batch)}"
+            ) from error
         return read_losses(found, self.players, wanted, self.dtype)
+
+    def _hint(self, error: Exception, batch: Any) -> str:
+        if isinstance(error, KeyError) and error.args and error.args[0] not in self.players:
+            return f" The players are {', '.join(self.players)}."
+        if isinstance(batch, list) and batch and all(isinstance(piece, (tuple, list, dict)) for piece in batch):
+            return f" The batch is a list of {len(batch)}: several batches go into a DataLoader."
+        return ""
 
     @property
     def samples(self) -> int:
