@@ -98,6 +98,17 @@ def test_a_linear_system_and_least_squares_agree() -> None:
     assert float(found.residuals[2]) == pytest.approx(float((gy - found.values[2] * gx).abs().square().mean().sqrt()))
 
 
+def test_errors_are_the_residuals_on_the_same_snapshots_and_tell_on_others_what_was_fitted_too_closely() -> None:
+    g = torch.Generator().manual_seed(0)
+    draws = [torch.randn(count, 6, generator=g, dtype=torch.float64) for count in (6, 6, 400, 400)]
+    found = resdmd(*draws[:2])
+    assert float(found.residuals.max()) < 1e-10
+    torch.testing.assert_close(found.errors(*draws[:2]), found.residuals, atol=1e-10, rtol=0)
+    assert float(found.errors(*draws[2:]).min()) > 0.5
+    found = resdmd(*draws[2:])
+    torch.testing.assert_close(found.errors(*draws[2:]), found.residuals)
+
+
 def test_second_successors_take_the_noise_out_of_the_residual() -> None:
     """``x' = a x + noise``: ``x`` is an eigenfunction of the mean, and its plain residual is ``sqrt(1 - a^2)``."""
     a, inside = 0.8, 0

@@ -5,6 +5,7 @@ projections, and :func:`slow_modes` finds the periods and dampings in it. :func:
 observable's motion is spread over frequencies.
 """
 
+from separatrix.probes.koopman.dictionaries import fourier_hermite, hermite, legendre
 from separatrix.probes.koopman.recording import Recording, record
 from separatrix.probes.koopman.resdmd import Koopman, resdmd
 from separatrix.probes.koopman.sketch import Sketch
@@ -18,6 +19,9 @@ __all__ = [
     "SlowMode",
     "SlowModes",
     "SpectralDensity",
+    "fourier_hermite",
+    "hermite",
+    "legendre",
     "record",
     "resdmd",
     "slow_modes",

@@ -66,6 +66,14 @@ class Koopman:
             return self.residuals <= residual
         return self.corrected <= residual**2
 
+    def errors(self, psi_x: Tensor, psi_y: Tensor) -> Tensor:
+        """``(r,)``: ``||g(y) - lam g(x)|| / ||g(x)||`` of each pair on other snapshots, ``(M', N)`` each.
+
+        Residuals are measured on the snapshots that were fitted: with few more of them than functions they are too small.
+        """
+        x, y = (psi.to(self.vectors.dtype) @ self.vectors for psi in (psi_x, psi_y))
+        return (y - self.values * x).norm(dim=0) / x.norm(dim=0)
+
 
 def resdmd(psi_x: Tensor, psi_y: Tensor, *, weights: Tensor | None = None, second: Tensor | None = None) -> Koopman:
     """Eigenpairs with residuals from a dictionary's values.
