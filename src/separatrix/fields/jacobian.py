@@ -17,7 +17,8 @@ from separatrix.errors import InputError, NonFiniteError, StaleOperatorError
 from separatrix.fields.field import Field, Rows
 from separatrix.fields.game_field import GameField
 from separatrix.fields.routes import ROUTES
-from separatrix.linalg.operator import Block, LinearOperator
+from separatrix.linalg.block import Block
+from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.scaling import Congruent
 
 

@@ -20,9 +20,11 @@ attracts where all eigenvalues have negative real part, and the rightmost one is
 ([-1.0, -1.0], [3.0, -3.0])
 """
 
+from separatrix.linalg.block import Block
 from separatrix.linalg.condition import TwoSided, condition_numbers, two_sided_eigenvalues
 from separatrix.linalg.curvlinops_adapter import from_curvlinops, to_curvlinops
 from separatrix.linalg.deflation import Deflated
+from separatrix.linalg.dense import Dense
 from separatrix.linalg.density import SpectralDensity, spectral_density
 from separatrix.linalg.eigen import eigenvalues
 from separatrix.linalg.eigen_record import Eigenvalues
@@ -36,17 +38,7 @@ from separatrix.linalg.krylov_schur import KrylovForm
 from separatrix.linalg.low_rank import LowRank, Range, randomised_svd, range_finder
 from separatrix.linalg.lsmr import lsmr
 from separatrix.linalg.numerical_range import NumericalRange, inner_numerical_range, numerical_range
-from separatrix.linalg.operator import (
-    Block,
-    Dense,
-    Diagonal,
-    LinearOperator,
-    Product,
-    Scaled,
-    Sum,
-    Tagged,
-    Transpose,
-)
+from separatrix.linalg.operator import Diagonal, LinearOperator, Product, Scaled, Sum, Tagged, Transpose
 from separatrix.linalg.ordering import Divergence, Near, step_limit
 from separatrix.linalg.pseudospectrum import Pseudospectrum, inner_pseudospectrum, pseudospectrum
 from separatrix.linalg.scaling import Congruent

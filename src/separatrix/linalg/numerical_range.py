@@ -12,9 +12,10 @@ from separatrix.linalg._checks import check_count, check_finite, check_square
 from separatrix.linalg._draw import seed_number
 from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
+from separatrix.linalg.dense import Dense
 from separatrix.linalg.extremes import Extremes, extremes_and_top
 from separatrix.linalg.krylov_schur import KrylovForm
-from separatrix.linalg.operator import Dense, LinearOperator
+from separatrix.linalg.operator import LinearOperator
 
 
 @dataclass(frozen=True)

@@ -154,35 +154,6 @@ def _same_place(a: LinearOperator, b: LinearOperator) -> None:
         )
 
 
-class Dense(LinearOperator):
-    """A matrix held in memory."""
-
-    def __init__(self, matrix: Tensor, *, tags: Iterable[str] = ()) -> None:
-        if matrix.ndim != 2 or not matrix.is_floating_point():
-            raise InputError(
-                f"a dense operator needs a real floating-point matrix, got shape {tuple(matrix.shape)}, "
-                f"dtype {matrix.dtype}."
-            )
-        rows, columns = matrix.shape
-        super().__init__((rows, columns), dtype=matrix.dtype, device=matrix.device, tags=tags)
-        self.matrix = matrix
-
-    def _apply(self, u: Tensor) -> Tensor:
-        return self.matrix @ u
-
-    def _apply_transpose(self, u: Tensor) -> Tensor:
-        return self.matrix.T @ u
-
-    def _apply_rows(self, block: Tensor) -> Tensor:
-        return block @ self.matrix.T
-
-    def _apply_transpose_rows(self, block: Tensor) -> Tensor:
-        return block @ self.matrix
-
-    def to_dense(self) -> Tensor:
-        return self.matrix.clone()
-
-
 class Diagonal(LinearOperator):
     """``diag(d)``; symmetric, and definite where all entries are positive."""
 
@@ -311,49 +282,3 @@ class Tagged(LinearOperator):
 
     def _apply_transpose_rows(self, block: Tensor) -> Tensor:
         return self.inner._apply_transpose_rows(block)
-
-
-class Block(LinearOperator):
-    """``P_rows A P_columns`` restricted to index sets: a submatrix.
-
-    Args:
-        inner: a square operator.
-        rows: the rows kept, a slice or an index tensor.
-        columns: the columns kept.
-        tags: tags the builder vouches for.
-    """
-
-    def __init__(
-        self,
-        inner: LinearOperator,
-        rows: slice | Tensor,
-        columns: slice | Tensor,
-        *,
-        tags: Iterable[str] = (),
-    ) -> None:
-        def count(index: slice | Tensor, n: int) -> int:
-            return len(range(*index.indices(n))) if isinstance(index, slice) else len(index)
-
-        shape = (count(rows, inner.shape[0]), count(columns, inner.shape[1]))
-        super().__init__(shape, dtype=inner.dtype, device=inner.device, tags=tags)
-        self.inner, self.row_index, self.column_index = inner, rows, columns
-
-    def _apply(self, u: Tensor) -> Tensor:
-        full = u.new_zeros(self.inner.shape[1])
-        full[self.column_index] = u
-        return self.inner._apply(full)[self.row_index]
-
-    def _apply_transpose(self, u: Tensor) -> Tensor:
-        full = u.new_zeros(self.inner.shape[0])
-        full[self.row_index] = u
-        return self.inner._apply_transpose(full)[self.column_index]
-
-    def _apply_rows(self, block: Tensor) -> Tensor:
-        full = block.new_zeros(len(block), self.inner.shape[1])
-        full[:, self.column_index] = block
-        return self.inner._apply_rows(full)[:, self.row_index]
-
-    def _apply_transpose_rows(self, block: Tensor) -> Tensor:
-        full = block.new_zeros(len(block), self.inner.shape[0])
-        full[:, self.row_index] = block
-        return self.inner._apply_transpose_rows(full)[:, self.column_index]
