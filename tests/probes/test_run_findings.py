@@ -16,6 +16,7 @@ from separatrix.probes.critic_room import CriticRoom
 from separatrix.probes.critic_units import LayerUnits
 from separatrix.probes.critical_step import CriticalStep
 from separatrix.probes.evidence import Evidence
+from separatrix.probes.futures import Futures
 from separatrix.probes.koopman import SlowMode, SlowModes, resdmd
 from separatrix.probes.trade_offs import TradeOffs
 from separatrix.probes.update_noise import UpdateNoise
@@ -144,6 +145,16 @@ def test_healthy_evidence_and_no_evidence_have_no_finding() -> None:
             {"noise": {"D": replace(NOISE, potential=0.0, gains=(-0.14, 0.0, 0.14))}},
         ),
         (
+            "noise-dominated",
+            {"futures": {"D": Futures("D", 1.0, 0.5, (0.71, 1.0, 1.29), 30)}},
+            {"futures": {"D": Futures("D", 1.0, 0.5, (0.69, 1.0, 1.31), 30)}},
+        ),
+        (
+            "noise-dominated",
+            {"futures": {"D": Futures("D", 1.0, 0.5, (1.9, 2.3, 2.7), 30)}},
+            {"futures": {"D": Futures("D", 1.0, 0.5, (1.7, 2.3, 2.9), 30)}},
+        ),
+        (
             "term-imbalance",
             {"shares": {"D": shares(length=0.051, share=0.01)}},
             {"shares": {"D": shares(length=0.049, share=0.01)}},
@@ -224,6 +235,7 @@ def test_the_page_defines_every_finding_with_its_thresholds() -> None:
         f"{term.PRICE:g} times",
         f"at least {step.SPREAD:g} of",
         f"by at least {step.WORTH:.0%} of",
+        f"spreads by {step.PARTED:.0%} of",
         f"coverage is at most {critic.COVERED:g} of",
         f"at least {step.KEPT:.0%} of a swing",
         f"{step.MOTION:.0%} of the motion",

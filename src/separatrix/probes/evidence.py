@@ -13,6 +13,7 @@ from separatrix.probes.best_response import best_response
 from separatrix.probes.critic import Critic, critic
 from separatrix.probes.critic_room import CriticRoom, critic_room
 from separatrix.probes.critical_step import CriticalStep, critical_step
+from separatrix.probes.futures import Futures, futures
 from separatrix.probes.gains import BestResponse
 from separatrix.probes.koopman import SlowModes, record, slow_modes
 from separatrix.probes.parting import Twins
@@ -31,6 +32,7 @@ class Effort:
         response_steps: of each player alone, for best responses.
         own_steps: of each player alone, for its noise and for smaller rates, and on each term alone.
         averaged: batches in an averaged gradient.
+        future_steps: of the whole run, in five futures on other draws.
         critical_steps: steps at which the critical step is measured.
         critic_steps: of the critic alone at each of four rates.
         samples: of each kind, for the critic.
@@ -42,6 +44,7 @@ class Effort:
     response_steps: int = 50
     own_steps: int = 30
     averaged: int = 4
+    future_steps: int = 30
     critical_steps: int = 8
     critic_steps: int = 50
     samples: int = 512
@@ -54,7 +57,7 @@ class Evidence:
     """What was measured; ``None`` or empty where the roles, or the effort, left it out.
 
     Attributes:
-        twins, responses, critical_steps, shares, trade_offs, noise, critic, room, modes: the measurements.
+        twins, responses, critical_steps, shares, trade_offs, noise, futures, critic, room, modes: the measurements.
         notes: why something is missing, each with the name of the measurement and a colon.
         costs: rows of name and CPU-seconds.
     """
@@ -65,6 +68,7 @@ class Evidence:
     shares: dict[str, UpdateShares] = field(default_factory=dict)
     trade_offs: dict[str, TradeOffs] = field(default_factory=dict)
     noise: dict[str, UpdateNoise] = field(default_factory=dict)
+    futures: dict[str, Futures] = field(default_factory=dict)
     critic: Critic | None = None
     room: CriticRoom | None = None
     modes: SlowModes | None = None
@@ -79,6 +83,7 @@ class Evidence:
             "update shares": self.shares,
             "trade-offs": self.trade_offs,
             "update noise": self.noise,
+            "futures": self.futures,
         }
         told = [(name, found.sentence) for name, found in one.items() if found is not None]
         told += [(name, found.sentence) for name, by_player in several.items() for found in by_player.values()]
@@ -97,7 +102,7 @@ def gather(
         seed: of directions and draws.
         progress: called with the name of each measurement as it begins.
 
-    Cost: about 600 steps, and some hundred gradients a player, as far as the roles allow; see :class:`Effort`.
+    Cost: about 800 steps, and some hundred gradients a player, as far as the roles allow; see :class:`Effort`.
     """
     how = Effort() if effort is None else effort
     roles = run.roles
@@ -145,6 +150,9 @@ def gather(
             stepping and how.own_steps > 0,
             lambda: update_noise(run, steps=how.own_steps, averaged=how.averaged, seed=seed),
             {},
+        ),
+        "futures": take(
+            "futures", losses and how.future_steps > 0, lambda: futures(run, steps=how.future_steps, seed=seed), {}
         ),
         "shares": take("update_shares", stepping, lambda: update_shares(run, seed=seed), {}),
         "trade_offs": take(

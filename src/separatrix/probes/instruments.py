@@ -15,6 +15,7 @@ from separatrix.probes.critic import Critic, critic
 from separatrix.probes.critic_room import CriticRoom, critic_room
 from separatrix.probes.critical_step import CriticalStep, critical_step
 from separatrix.probes.evidence import Effort
+from separatrix.probes.futures import Futures, futures
 from separatrix.probes.gains import BestResponse
 from separatrix.probes.trade_offs import TradeOffs, trade_offs
 from separatrix.probes.update_noise import UpdateNoise, update_noise
@@ -89,6 +90,9 @@ def instruments(
     if stepping and effort.own_steps > 0:
         noisy = lambda: update_noise(run, steps=effort.own_steps, averaged=effort.averaged, seed=seed)  # noqa: E731
         add("update_noise", "noise", noisy, _of_noise, _each)
+    if losses and moved is None and effort.future_steps > 0:
+        going = lambda: futures(run, steps=effort.future_steps, seed=seed)  # noqa: E731
+        add("futures", "futures", going, _of_futures, _each)
     if stepping and effort.response_steps > 0:
         players = tuple(roles.optimizers)
         responding = lambda: best_response(run, steps=effort.response_steps, players=players, draws=2, seed=seed)  # noqa: E731
@@ -142,6 +146,10 @@ def _of_noise(found: dict[str, UpdateNoise]) -> Numbers:
     for p, n in found.items():
         flat |= {f"{p}/potential": n.potential, f"{p}/spread": n.spread, f"{p}/batches": n.batches}
     return flat
+
+
+def _of_futures(found: dict[str, Futures]) -> Numbers:
+    return {f"{p}/{k}": v for p, f in found.items() for k, v in (("change", f.change), ("spread", f.spread))}
 
 
 def _of_response(found: BestResponse) -> Numbers:

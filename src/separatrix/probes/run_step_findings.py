@@ -10,8 +10,8 @@ from separatrix.probes.record import Finding
 
 # The critical multiple of an update, and how much less a smaller rate would leave of a player's loss.
 CRITICAL, SLOWER = 2 / 3, 0.5
-# Noise: the spread of gains over what averaged gradients gain, and over the scale of the loss.
-SPREAD, WORTH = 0.4, 0.1
+# Noise: the spread over what is gained on average, and over the scale of the loss for own steps and for futures.
+SPREAD, WORTH, PARTED = 0.4, 0.1, 0.3
 # Rotation: what is left after a turn, and the share of the motion.
 KEPT, MOTION = 0.6, 0.3
 
@@ -70,25 +70,25 @@ def beyond(evidence: Evidence) -> list[Finding]:
 
 def noisy(evidence: Evidence) -> list[Finding]:
     found = []
-    for player, noise in evidence.noise.items():
+    for noise in evidence.noise.values():
         if noise.spread > 0 and noise.spread >= max(WORTH * noise.scale, SPREAD * noise.potential):
-            found.append((noise.spread / noise.scale if noise.scale else inf, player))
+            found.append((noise.spread / noise.scale if noise.scale else inf, WORTH, noise.sentence))
+    for seen in evidence.futures.values():
+        if seen.spread > 0 and seen.spread >= max(PARTED * seen.scale, SPREAD * abs(seen.change)):
+            found.append((seen.spread / seen.scale if seen.scale else inf, PARTED, seen.sentence))
     if not found:
         return []
-    worth, player = max(found)
-    noise = evidence.noise[player]
+    worth, threshold, sentence = max(found, key=lambda f: f[0] / f[1])
     return [
         Finding(
             "noise-dominated",
             "warning",
             "Noise decides where the steps go",
-            f"{player}: {noise.steps} own steps on averaged gradients gain {number(noise.potential)}; on single batches they gain "
-            f"{number(noise.mean)} with a spread of {number(noise.spread, 2)}.",
+            sentence,
             worth,
-            WORTH,
-            "own steps on single and averaged batches, docs/runs.md; noise scale [mccandlish2018]",
-            f"Larger batches or fewer and averaged steps: noise equals signal at {number(noise.batches, 2)} batches. For score functions a "
-            "baseline; a smaller learning rate averages over more batches.",
+            threshold,
+            "own steps on single and averaged batches, and futures on other draws, docs/runs.md; noise scale [mccandlish2018]",
+            "Larger batches, or a smaller learning rate, which averages over more of them; for score functions a baseline and more plays.",
         )
     ]
 
