@@ -12,7 +12,7 @@ import typer
 from separatrix.cli import options as opt
 from separatrix.cli.talk import Talk
 
-_HOW, _OUT = "How it is measured", "What is printed and written"
+_HOW = "How it is measured"
 
 
 def decompose(
@@ -51,12 +51,7 @@ def decompose(
     dtype: opt.Precision = None,
     batches: opt.Batches = None,
     seed: opt.Seed = 0,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "-o", "--output", metavar="FILE", help="Draw into .svg or .png. Repeatable.", rich_help_panel=_OUT
-        ),
-    ] = None,
+    output: Annotated[list[Path] | None, opt.written("Draw into .svg or .png. Repeatable.")] = None,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,

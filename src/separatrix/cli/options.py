@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -86,6 +86,11 @@ def at_least(minimum: int) -> Callable[[float | None], float | None]:
         return value
 
     return check
+
+
+def written(help: str) -> Any:
+    """The files that a command writes, ``-o``: what goes in an annotation beside ``list[Path] | None`` or ``Path | None``."""
+    return typer.Option("-o", "--output", metavar="FILE", help=help, rich_help_panel=_OUT)
 
 
 Target = Annotated[
@@ -173,18 +178,9 @@ MaxProducts = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.", rich_help_panel=_OUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No talk, and results in a line.", rich_help_panel=_OUT)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUT)]
-Reports = Annotated[
-    list[Path] | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write .html, .json or .md. Repeatable.", rich_help_panel=_OUT),
-]
-CheckpointOut = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write the checkpoint: .pt or .pth.", rich_help_panel=_OUT),
-]
-ResultOut = Annotated[
-    Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write the result: .json.", rich_help_panel=_OUT),
-]
+Reports = Annotated[list[Path] | None, written("Write .html, .json or .md. Repeatable.")]
+CheckpointOut = Annotated[Path | None, written("Write the checkpoint: .pt or .pth.")]
+ResultOut = Annotated[Path | None, written("Write the result: .json.")]
 FailOn = Annotated[
     Severity | None,
     typer.Option(help="Exit with 1 where a finding is that severe.", rich_help_panel=_OUT),

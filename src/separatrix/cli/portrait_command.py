@@ -12,7 +12,7 @@ import typer
 from separatrix.cli import options as opt
 from separatrix.cli.talk import Talk
 
-_WHERE, _HOW, _OUT = "What is looked at", "How it is measured", "What is printed and written"
+_WHERE, _HOW = "What is looked at", "How it is measured"
 
 
 def portrait(
@@ -59,16 +59,7 @@ def portrait(
     dtype: opt.Precision = None,
     batches: opt.Batches = None,
     seed: opt.Seed = 0,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Write .svg, .png, .pdf or .json. Repeatable.",
-            rich_help_panel=_OUT,
-        ),
-    ] = None,
+    output: Annotated[list[Path] | None, opt.written("Write .svg, .png, .pdf or .json. Repeatable.")] = None,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,

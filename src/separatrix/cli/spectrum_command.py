@@ -12,7 +12,7 @@ import typer
 from separatrix.cli import options as opt
 from separatrix.cli.talk import Talk
 
-_HOW, _OUT = "How it is measured", "What is printed and written"
+_HOW = "How it is measured"
 
 
 def spectrum(
@@ -46,16 +46,7 @@ def spectrum(
     batches: opt.Batches = None,
     k: opt.Count = 6,
     seed: opt.Seed = 0,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Write .html, .png, .svg, .md or .json. Repeatable.",
-            rich_help_panel=_OUT,
-        ),
-    ] = None,
+    output: Annotated[list[Path] | None, opt.written("Write .html, .png, .svg, .md or .json. Repeatable.")] = None,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
     debug: opt.Debug = False,

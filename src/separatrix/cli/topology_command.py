@@ -12,7 +12,7 @@ import typer
 from separatrix.cli import options as opt
 from separatrix.cli.talk import Talk
 
-_NETWORK, _ARRAY, _HOW, _OUT = "Networks", "Arrays", "How it is measured", "What is printed and written"
+_NETWORK, _ARRAY, _HOW = "Networks", "Arrays", "How it is measured"
 
 
 def topology(
@@ -53,14 +53,7 @@ def topology(
     ] = 2_000_000,
     seed: Annotated[int, typer.Option(help="Set before the target is made.", rich_help_panel=_HOW)] = 0,
     output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Draw into .svg or .png: networks of two or three inputs, arrays. Repeatable.",
-            rich_help_panel=_OUT,
-        ),
+        list[Path] | None, opt.written("Draw into .svg or .png: networks of two or three inputs, arrays. Repeatable.")
     ] = None,
     json: opt.Json = False,
     quiet: opt.Quiet = False,
