@@ -12,8 +12,9 @@ import torch
 from rich.text import Text
 
 from separatrix.cli import outputs, talk
-from separatrix.cli.options import Request
+from separatrix.cli.options import JacobianRoute, Request
 from separatrix.errors import InputError
+from separatrix.fields.routes import ROUTES
 from separatrix.probes import Diagnosis
 
 QUICK = ("--budget", "1")  # the Jacobian and what costs nothing
@@ -294,6 +295,19 @@ def test_spectrum_finds_the_ends_it_is_asked_for(cli) -> None:
     both = cli("spectrum", "zoo:quadratic", "--target", "step-limit", "--target", "rotation", "-k", "1", "--json").json
     limits = {row["target"]: row["step_limit"] for row in both["rows"]}
     assert limits["step-limit"] == pytest.approx(2 * 0.005 / (0.005**2 + 0.05**2))
+
+
+@pytest.mark.parametrize("command", ["spectrum", "diagnose"])
+def test_products_are_computed_by_the_route_that_is_asked_for(cli, monkeypatch, command: str) -> None:
+    assert [route.value for route in JacobianRoute] == list(ROUTES)
+    built = []
+    stream = ROUTES["stream"]
+    monkeypatch.setitem(ROUTES, "stream", lambda field, leaves: built.append(field) or stream(field, leaves))
+    budget = ["--budget", "40"] if command == "diagnose" else []
+    assert cli(command, "game.py:problem", *budget, "--quiet").code == 0
+    assert built == []
+    assert cli(command, "game.py:problem", *budget, "--quiet", "--route", "stream").code == 0
+    assert built != []
 
 
 def test_spectrum_writes_pages_pictures_and_records(cli, refused) -> None:

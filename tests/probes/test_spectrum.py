@@ -204,3 +204,26 @@ def test_a_large_field_is_measured_by_products_alone_and_repeats():
     assert one.density is not None
     assert data["density"]["above"] is None
     assert (data["pseudospectrum"]["growth"] is None) == (one.verdict == "unstable")
+
+
+@pytest.mark.parametrize("route", ["retained", "stream", "dual", "dense"])
+def test_products_may_be_computed_by_any_route(route):
+    torch.manual_seed(0)
+    models = {"G": torch.nn.Linear(2, 2).double(), "D": torch.nn.Linear(2, 1).double()}
+    game = sx.Game(models, lambda m, z: m["D"](m["G"](z)).tanh().mean())
+    batches = list(torch.randn(2, 5, 2, dtype=torch.float64))
+    spent = {}
+    for chosen in {"retained", route}:
+        field = game.on(batches=batches)
+        spent[chosen] = sx.spectrum(field, k=1, route=chosen), field.gradients
+    found, expected = spent[route][0], spent["retained"][0]
+    torch.testing.assert_close(found.modes.values, expected.modes.values, rtol=1e-9, atol=1e-12)
+    assert found.verdict == expected.verdict
+    assert (spent[route][1] == spent["retained"][1]) == (route == "retained")  # each at its own price
+
+
+def test_an_unknown_route_is_refused():
+    field = linear(torch.tensor([[-0.1, 1.0], [-1.0, -0.1]], dtype=torch.float64))
+    for measure in (sx.spectrum, sx.diagnose):
+        with pytest.raises(InputError, match="route must be one of 'retained', 'stream', 'dual', 'dense', got 'fast'"):
+            measure(field, route="fast")

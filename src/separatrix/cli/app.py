@@ -63,6 +63,7 @@ def diagnose(
     batches: opt.Batches = None,
     k: opt.Count = 5,
     seed: opt.Seed = 0,
+    route: opt.Route = opt.JacobianRoute.retained,
     budget: opt.Budget = None,
     remaining: opt.Remaining = 1000,
     output: opt.Reports = None,
@@ -76,7 +77,14 @@ def diagnose(
 
     request = Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
-        diagnose_target, request, k=k, budget=budget, remaining=remaining, outputs=output or [], fail_on=fail_on
+        diagnose_target,
+        request,
+        k=k,
+        route=route.value,
+        budget=budget,
+        remaining=remaining,
+        outputs=output or [],
+        fail_on=fail_on,
     )
 
 

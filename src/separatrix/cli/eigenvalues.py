@@ -29,6 +29,7 @@ def spectrum_of_target(
     ends: Sequence[str],
     k: int,
     max_products: int,
+    route: str,
     pseudospectrum: bool,
     density: bool,
     outputs: Sequence[Path],
@@ -46,6 +47,7 @@ def spectrum_of_target(
             pseudospectrum=pseudospectrum,
             density=density,
             max_products=max_products,
+            route=route,
             seed=request.seed,
             progress=lambda part: advance(part=part),
         )

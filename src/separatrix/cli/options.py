@@ -74,6 +74,13 @@ class End(StrEnum):
     step_limit = "step-limit"
 
 
+class JacobianRoute(StrEnum):
+    retained = "retained"
+    stream = "stream"
+    dual = "dual"
+    dense = "dense"
+
+
 _START, _HOW, _OUT = "Where it starts", "How it is measured", "What is printed and written"
 
 
@@ -174,6 +181,14 @@ Remaining = Annotated[
 ]
 MaxProducts = Annotated[
     int, typer.Option(callback=at_least(1), metavar="N", help="Jacobian products to spend.", rich_help_panel=_HOW)
+]
+Route = Annotated[
+    JacobianRoute,
+    typer.Option(
+        "--route",
+        help="How Jacobian products are computed: stream where the graphs of all batches do not fit in memory together.",
+        rich_help_panel=_HOW,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON on stdout.", rich_help_panel=_OUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No talk, and results in a line.", rich_help_panel=_OUT)]

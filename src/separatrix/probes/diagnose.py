@@ -48,6 +48,7 @@ def diagnose(
     held_out: Any = None,
     k: int = 5,
     max_products: int = 150,
+    route: str = "retained",
     budget: float | None = None,
     remaining: int = 1000,
     own_steps: int = 100,
@@ -67,6 +68,8 @@ def diagnose(
         held_out: a batch never trained on, for the best-response gains.
         k: eigenvalues for each target.
         max_products: Jacobian products for the spectrum.
+        route: how the Jacobian computes its products: ``stream`` where the graphs of all batches do not fit in memory
+            together; see :class:`separatrix.fields.Jacobian`.
         budget: gradient-equivalents after which no further part is begun.
         remaining: steps that training still has to go: a mode is neutral while ``remaining |log |m|| < 1``.
         own_steps: of each player alone, for the best-response gains.
@@ -103,7 +106,7 @@ def diagnose(
     own = None if problem is None else problem.method
     method, states = resolve(measured, optimizers=optimizers, scheme=scheme, method=method, states=states, own=own)
     book = Notebook(measured, budget, progress or (lambda part: None))
-    setting = book.need("Jacobian and self-tests", lambda: settle(measured, method, states=states))
+    setting = book.need("Jacobian and self-tests", lambda: settle(measured, method, states=states, route=route))
     book.findings += judge.self_test_findings(setting.jacobian.findings)
     if setting.why_not:
         why = setting.why_not.rstrip(".")

@@ -143,6 +143,7 @@ def settle(
     *,
     x: Tensor | None = None,
     states: States | None = None,
+    route: str = "retained",
 ) -> Setting:
     """The setting of a method in a field.
 
@@ -151,16 +152,17 @@ def settle(
         method: the method that runs, or an optimizer of ``sx.optim``; plain units of the Jacobian where ``None``.
         x: the point; where the field stands if ``None``.
         states: the bases' states there; needed by bases with second moments.
+        route: how the Jacobian computes its products: see :class:`separatrix.fields.Jacobian`.
 
     Raises:
-        InputError: the method does not fit the players.
+        InputError: the method does not fit the players, or an unknown route.
         what building a Jacobian raises.
 
     Cost: the build of one Jacobian with its self-tests.
     """
     method, states = resolve(field, method=method, states=states)
     seen = field if method is None else method.field(field)
-    jacobian = seen.jacobian(x)
+    jacobian = seen.jacobian(x, route=route)
     at = jacobian.x
     plain = Setting(field, seen, jacobian, at, method, states, None, torch.ones_like(at), jacobian)
     if method is None:

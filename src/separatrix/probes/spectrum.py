@@ -112,6 +112,7 @@ def spectrum(
     pseudospectrum: bool = False,
     density: bool = False,
     max_products: int = 300,
+    route: str = "retained",
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Spectrum:
@@ -127,11 +128,13 @@ def spectrum(
         pseudospectrum: from the Krylov space that is at hand, at no further product.
         density: of the eigenvalues of the symmetric part.
         max_products: budget of the search, and once more of the certificate and of the density.
+        route: how the Jacobian computes its products: ``stream`` where the graphs of all batches do not fit in memory
+            together; see :class:`separatrix.fields.Jacobian`.
         seed: of the start vectors.
         progress: called with the name of each part as it begins.
 
     Raises:
-        InputError: ``k`` is not positive, or an unknown target.
+        InputError: ``k`` is not positive, or an unknown target or route.
 
     Cost: building the Jacobian with its tests; at most ``2 max_products`` gradients for the values (n of them below n =
         2000, which then serves everything else), as many for certificate and density each.
@@ -148,7 +151,7 @@ def spectrum(
         raise InputError(f"max_products must be at least 1, got {max_products}.")
     report = progress or (lambda part: None)
     report("Jacobian and self-tests")
-    setting = settle(field, method, states=states)
+    setting = settle(field, method, states=states, route=route)
     findings = list(setting.jacobian.findings)
     operator = Formed(setting.operator) if field.space.n <= DENSE_UP_TO else setting.operator
     report("eigenvalues")
