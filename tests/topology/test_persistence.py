@@ -156,3 +156,11 @@ def test_sublevel_sets_have_the_betti_numbers_of_their_subcomplex(seed):
 def test_persistence_needs_a_filtration():
     with pytest.raises(InputError, match="no filtration; pass DiscreteGradient"):
         persistence(DiscreteGradient(klein_bottle(), torch.arange(4)))
+
+
+def test_the_total_sums_finite_bars_and_differentiates_to_death_minus_birth():
+    values = torch.tensor([0.0, 3.0, 1.0, 2.0, -1.0, 5.0], dtype=torch.float64, requires_grad=True)
+    total = persistence(lower_star_gradient(CubicalComplex((6,)), values)).total
+    total.backward()
+    assert float(total.detach()) == (2 - 1) + (3 - 0)
+    assert values.grad.tolist() == [-1.0, 1.0, -1.0, 1.0, 0.0, 0.0]

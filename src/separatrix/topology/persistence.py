@@ -37,6 +37,11 @@ class Persistence:
         """``deaths - births``; zero where a tie was broken by index."""
         return self.deaths - self.births
 
+    @property
+    def total(self) -> Tensor:
+        """The sum of the lengths of all classes that die; differentiable, +1 where one dies and -1 where it was born."""
+        return self.lengths[self.deaths.detach() < torch.inf].sum()
+
     def diagram(self, dimension: int) -> Tensor:
         """``(bars, 2)`` births and deaths of one dimension, without bars of length zero; differentiable."""
         kept = (self.dims == dimension) & (self.lengths.detach() > 0)
