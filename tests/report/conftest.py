@@ -38,3 +38,11 @@ def no_figure_is_left_open() -> Iterator[None]:
     import matplotlib.pyplot as plt
 
     plt.close("all")
+
+
+@pytest.fixture(autouse=True)
+def no_studies_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line and ``import separatrix`` register the atlas, whose studies come and go."""
+    from separatrix.report.further import SOURCES
+
+    monkeypatch.delitem(SOURCES, "atlas", raising=False)

@@ -34,8 +34,15 @@ SYMPTOMS = {
 
 FINDINGS = {
     "undamped-rotation": ("cycles", "slow spiral"),
+    "unconfirmed-rotation": ("cycles", "slow spiral"),
     "step-beyond-limit": ("divergence",),
     "growing-mode": ("saddle",),
     "far-from-best-response": ("wrong equilibrium", "mode collapse"),
     "not-a-gradient": ("not a gradient",),
+    "conflicting-objectives": ("not a gradient",),
+    "mode-collapse": ("mode collapse",),
+    "critic-too-strong": ("vanishing gradients",),
+    "critic-dead": ("vanishing gradients",),
+    "critic-too-weak": ("poor samples",),
+    "critic-overfits": ("memorisation",),
 }

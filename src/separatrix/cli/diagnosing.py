@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.text import Text
 
+from separatrix.atlas.links import name_studies
 from separatrix.cli.options import Request
 from separatrix.cli.outputs import check_outputs
 from separatrix.cli.starting import start
@@ -35,6 +36,7 @@ def diagnose_target(
 ) -> int:
     """Diagnose, write what is asked for, print; 1 where a finding is as severe as ``fail_on``."""
     check_outputs(outputs, SUFFIXES)
+    name_studies()
     found = start(request, talk)
     _warn_of_overrun(found.problem, budget, talk)
     with talk.progress(f"measuring {found.problem.name}") as advance:

@@ -31,12 +31,14 @@ def report_folder(place: Path, talk: Talk, *, outputs: Sequence[Path], fail_on: 
     """Write what is asked for, print; 1 where a finding is as severe as ``fail_on``."""
     from rich.text import Text
 
+    from separatrix.atlas.links import name_studies
     from separatrix.cli.outputs import check_outputs
     from separatrix.probes.monitored_diagnosis import diagnose_folder
     from separatrix.probes.record import SEVERITIES
     from separatrix.report import show
 
     check_outputs(outputs, (".html", ".json", ".md"))
+    name_studies()
     diagnosis = diagnose_folder(place, command=shlex.join(["separatrix", *talk.arguments]))
     for path in outputs:
         diagnosis.save(path)

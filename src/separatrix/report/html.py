@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from separatrix.probes.numbers import exact, number
 from separatrix.probes.record import Diagnosis
 from separatrix.report import decomposition_plot, figures, page, regions, signature_plot, spectrum_plot
+from separatrix.report.further import readings
 from separatrix.report.glance import at_a_glance, headline
 from separatrix.report.references import cited
 from separatrix.report.style import svg
@@ -57,6 +58,7 @@ def to_html(diagnosis: Diagnosis) -> str:
     )
     environment.filters["shown"] = exact
     environment.filters["explained"] = lambda finding: explained(finding.sentence, finding.remedy, finding.source)
+    environment.filters["readings"] = lambda finding: readings(finding.code)
     environment.filters["brief"] = partial(number, digits=2)
     lead, rest = headline(diagnosis)
     templates = files("separatrix.report") / "templates"

@@ -7,6 +7,7 @@ import re
 from separatrix.probes.numbers import exact
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.report import page
+from separatrix.report.further import readings
 from separatrix.report.glance import at_a_glance
 from separatrix.report.references import cited
 from separatrix.report.tables import Table
@@ -48,6 +49,8 @@ def _finding(finding: Finding) -> str:
     lines = [f"### {finding.severity}: {_literal(finding.title)}", "", _literal(finding.sentence), ""]
     if finding.remedy:
         lines += [f"**Try** {_literal(finding.remedy)}", ""]
+    for reading in readings(finding.code):
+        lines += [f"**Read** {_literal(str(reading))}", ""]
     facts = {"value": finding.value, "threshold": finding.threshold}
     said = [f"{name} {exact(value)}" for name, value in facts.items() if value is not None]
     said += [f"source {_literal(finding.source)}"] if finding.source else []

@@ -16,6 +16,7 @@ from rich.text import Text
 from separatrix.probes.numbers import exact
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.report import page
+from separatrix.report.further import readings
 from separatrix.report.tables import Table
 
 WIDTH = 100
@@ -98,6 +99,7 @@ def _finding(finding: Finding) -> Iterator[RenderableType]:
     body = [_clean(finding.sentence)]
     if finding.remedy:
         body.append(Text.assemble(("Try ", "green"), _clean(finding.remedy)))
+    body += [Text.assemble(("Read ", "green"), _clean(str(reading))) for reading in readings(finding.code)]
     facts = {"value": finding.value, "threshold": finding.threshold}
     said = [f"{name} {exact(value)}" for name, value in facts.items() if value is not None]
     body.append(_clean(" · ".join(filter(None, [*said, finding.source, finding.code])), "dim"))
