@@ -21,6 +21,7 @@ _HOMES = {
     "Remedy": "separatrix.probes",
     "Roles": "separatrix.dynamics",
     "Run": "separatrix.dynamics",
+    "advise": "separatrix.probes",
     "best_response": "separatrix.probes",
     "compare_diagnoses": "separatrix.report",
     "critic": "separatrix.probes",
@@ -41,7 +42,17 @@ if TYPE_CHECKING:
     from separatrix import dynamics, fields, linalg, probes, report, topology, zoo
     from separatrix.dynamics import Method, Problem, Roles, Run, optim, simulate, train
     from separatrix.fields import Field, FunctionField, Game, Loss
-    from separatrix.probes import Monitor, Remedy, best_response, critic, critical_step, race, twins, update_shares
+    from separatrix.probes import (
+        Monitor,
+        Remedy,
+        advise,
+        best_response,
+        critic,
+        critical_step,
+        race,
+        twins,
+        update_shares,
+    )
     from separatrix.report import Diagnosis, compare_diagnoses, diagnose, portrait, spectrum
 
 __all__ = [
@@ -56,6 +67,7 @@ __all__ = [
     "Remedy",
     "Roles",
     "Run",
+    "advise",
     "atlas",
     "best_response",
     "compare_diagnoses",

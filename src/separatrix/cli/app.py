@@ -11,6 +11,7 @@ import typer
 
 from separatrix import __version__
 from separatrix.cli import options as opt
+from separatrix.cli.advise_command import advise
 from separatrix.cli.atlas_command import atlas
 from separatrix.cli.decompose_command import decompose
 from separatrix.cli.monitor_report_command import report
@@ -150,6 +151,7 @@ def compare(
     return partial(compare_target, request, methods=methods, steps=steps, seeds=seeds, k=k, output=output)
 
 
+app.command()(advise)
 app.command()(spectrum)
 app.command()(decompose)
 app.command()(portrait)

@@ -17,8 +17,8 @@ from separatrix.cli.outputs import check_outputs
 from separatrix.cli.prediction import Predictor
 from separatrix.cli.starting import Start, method_needed, start
 from separatrix.cli.talk import Talk, finite
-from separatrix.cli.warm import continued
 from separatrix.dynamics import Comparison, Method, Observed, Spread, compare
+from separatrix.dynamics.continued import continued
 from separatrix.errors import InputError
 from separatrix.probes.numbers import growth_percent, number
 from separatrix.probes.record import write_text

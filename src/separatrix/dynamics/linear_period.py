@@ -63,6 +63,33 @@ def linear_period(matrix: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], s
     return LinearPeriod(columns, parts, scheme.cycle)
 
 
+def drawn_period(
+    matrices: Tensor, offsets: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], space: Space
+) -> tuple[Tensor, Tensor]:
+    """The map ``z' = M z + n`` of one period in which draw ``i`` sees the field ``v(x) = A_i x + c_i``.
+
+    Args:
+        matrices: ``A_i``, ``(draws, n, n)``, with ``draws = cycle * scheme.draws(players)``; field sign.
+        offsets: ``c_i``, ``(draws, n)``.
+        scheme, bases, space: as in :func:`linear_period`.
+
+    Returns:
+        ``M (N, N)`` and ``n (N,)``.
+
+    Raises:
+        ComputationError: the scheme's step is no linear map.
+    """
+    each = scheme.draws(space.players)
+    upright = {p: _upright(b) for p, b in bases.items()}
+    steps = [
+        _DrawnEvaluation(matrices[i * each : (i + 1) * each], offsets[i * each : (i + 1) * each], space)
+        for i in range(scheme.cycle)
+    ]
+    columns, _ = _run(steps, scheme, upright, space, matrices.new_zeros(()), origin=True)
+    still = columns[:, -1]
+    return columns[:, :-1] - still[:, None], still
+
+
 def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None, *, step: float | Tensor = 1.0) -> Tensor:
     """What one period does to modes with ``h lambda = z``: all multipliers, largest modulus first.
 
@@ -111,6 +138,22 @@ class _MatrixEvaluation:
         return MatrixNear(self.matrix, x, self.space)
 
 
+class _DrawnEvaluation:
+    """``v(x) = A_i x + c_i`` for draw ``i``, on many columns."""
+
+    def __init__(self, matrices: Tensor, offsets: Tensor, space: Space) -> None:
+        self.matrices, self.offsets, self.space = matrices, offsets[:, :, None], space
+
+    def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
+        v = self.matrices[draw] @ at + self.offsets[draw]
+        return {p: self.space.take(v, p) for p in players}
+
+    def near(self, x: Tensor, draw: int) -> Near:
+        found = MatrixNear(self.matrices[draw], x, self.space)
+        found.directions = self(x, self.space.players, draw)
+        return found
+
+
 class _ModesEvaluation:
     """``v(x) = z x`` for many ``z`` at once."""
 
@@ -134,9 +177,18 @@ def check_linear(scheme: Scheme) -> None:
 
 
 def _run(
-    evaluate: Evaluate, scheme: Scheme, bases: Mapping[str, Frozen], space: Space, like: Tensor
+    evaluate: Evaluate | Sequence[Evaluate],
+    scheme: Scheme,
+    bases: Mapping[str, Frozen],
+    space: Space,
+    like: Tensor,
+    *,
+    origin: bool = False,
 ) -> tuple[Tensor, tuple[tuple[str, str, int], ...]]:
-    """One period on the columns of the identity, ``(N, N, *like.shape)``, and the layout of its rows."""
+    """One period on the columns of the identity, ``(N, N, *like.shape)``, and the layout of its rows.
+
+    Steps may have evaluations of their own; with ``origin`` a column of zeros comes last.
+    """
     check_linear(scheme)
     zero = like.new_zeros(space.n)
     empty = {p: bases[p].init(space.take(zero, p)) for p in space.players}
@@ -144,13 +196,16 @@ def _run(
     parts = [("", "", space.n)]
     parts += [(p, name, len(t)) for p, state in empty.items() for name, t in state.items() if isinstance(t, Tensor)]
     count = sum(size for *_, size in parts)
-    identity = torch.eye(count, dtype=like.dtype, device=like.device).reshape(count, count, *(1 for _ in like.shape))
-    pieces = torch.split(identity.expand(count, count, *like.shape), [size for *_, size in parts])
+    wide = count + origin
+    identity = torch.eye(count, wide, dtype=like.dtype, device=like.device).reshape(
+        count, wide, *(1 for _ in like.shape)
+    )
+    pieces = torch.split(identity.expand(count, wide, *like.shape), [size for *_, size in parts])
     columns: dict[tuple[str, str], Tensor] = dict(zip([(p, name) for p, name, _ in parts], pieces, strict=True))
     x = columns["", ""]
     states: States = {p: {k: columns.get((p, k), value) for k, value in state.items()} for p, state in empty.items()}
-    for _ in range(scheme.cycle):
-        x, states = scheme.step(evaluate, bases, space, x, states)
+    for step in range(scheme.cycle):
+        x, states = scheme.step(evaluate if callable(evaluate) else evaluate[step], bases, space, x, states)
     return torch.cat([x, *(states[p][name] for p, name, _ in parts[1:])]), tuple(parts)
 
 

@@ -5,6 +5,8 @@
 :func:`best_response`.
 """
 
+from separatrix.probes.advice import Advice
+from separatrix.probes.advise import advise
 from separatrix.probes.best_response import best_response
 from separatrix.probes.certificate import certify
 from separatrix.probes.coverage import Coverage, coverage
@@ -36,6 +38,7 @@ from separatrix.probes.twins import twins, twins_of_method
 from separatrix.probes.update_shares import TermShare, UpdateShares, update_shares
 
 __all__ = [
+    "Advice",
     "BestResponse",
     "Coverage",
     "Critic",
@@ -71,6 +74,7 @@ __all__ = [
     "TermShare",
     "Twins",
     "UpdateShares",
+    "advise",
     "best_response",
     "certify",
     "coverage",

@@ -7,13 +7,16 @@ from typing import Any
 
 from torch import Tensor
 
-from separatrix.dynamics import Base, Frozen, Method
-from separatrix.dynamics.bases import State
+from separatrix.dynamics.bases import Base, Frozen, State
+from separatrix.dynamics.method import Method
 from separatrix.dynamics.schemes import SCHEME, States
 
 
 def continued(method: Method, states: States | None) -> Method:
-    """The method with bases that start from these states; the method itself where there are none."""
+    """The method with bases that start from these states; the method itself where there are none.
+
+    Where a base keeps less than the state holds (no momentum), it takes what it keeps; what the state has not is fresh.
+    """
     if states is None:
         return method
     players = [p for p in states if p != SCHEME]  # what a scheme remembers is of no use to another one
@@ -38,7 +41,7 @@ class Continued(Base):
         return self.base.lr
 
     def init(self, x: Tensor) -> State:
-        return dict(self.state)
+        return {name: self.state.get(name, value) for name, value in self.base.init(x).items()}
 
     def step(self, v: Tensor, x: Tensor, state: State) -> tuple[Tensor, State]:
         return self.base.step(v, x, state)

@@ -1,0 +1,94 @@
+"""``separatrix advise``: its options. What it does is imported when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from separatrix.cli import options as opt
+from separatrix.cli.talk import Talk
+
+_HOW, _OUT = "How it is measured", "What is printed and written"
+
+
+def advise(
+    target: opt.Target = None,
+    *,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,...",
+            help="Methods as --method takes them, separated by commas; schemes around the running one if not given.",
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    remedies: Annotated[
+        bool,
+        typer.Option(
+            "--remedies/--no-remedies", help="Of a zoo target: its variants with penalties.", rich_help_panel=_HOW
+        ),
+    ] = True,
+    race: Annotated[
+        int,
+        typer.Option(
+            callback=opt.at_least(0),
+            metavar="N",
+            help="End in a race of N steps of the running method; 0 for none.",
+            rich_help_panel=_HOW,
+        ),
+    ] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(callback=opt.at_least(1), metavar="S", help="Of the race, from --seed on.", rich_help_panel=_HOW),
+    ] = 3,
+    noise: Annotated[
+        int | None,
+        typer.Option(
+            callback=opt.at_least(0),
+            metavar="N",
+            help="Minibatches to sample; 8, or 0.",
+            show_default=False,
+            rich_help_panel=_HOW,
+        ),
+    ] = None,
+    remaining: opt.Remaining = 1000,
+    max_products: opt.MaxProducts = 150,
+    data: opt.Data = None,
+    train: opt.Train = None,
+    method: opt.Method = None,
+    optimizer: opt.Optimizer = None,
+    checkpoint: opt.Checkpoint = None,
+    device: opt.Device = None,
+    dtype: opt.Precision = None,
+    batches: opt.Batches = None,
+    k: opt.Count = 5,
+    seed: opt.Seed = 0,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Write .json or .md. Repeatable.", rich_help_panel=_OUT),
+    ] = None,
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    debug: opt.Debug = False,
+) -> Callable[[Talk], int]:
+    """Rank methods by what they are likely to do here, with the range of safe steps and the reason; race the best."""
+    from separatrix.cli.advising import advise_target
+
+    request = opt.Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
+    return partial(
+        advise_target,
+        request,
+        methods=methods,
+        remedies=remedies,
+        race=race,
+        seeds=seeds,
+        noise=noise,
+        remaining=remaining,
+        k=k,
+        max_products=max_products,
+        outputs=output or [],
+    )

@@ -1,0 +1,320 @@
+"""What :func:`advise` found, as a table, a sentence for each method, and plain data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from separatrix.dynamics import Comparison, HalfLife, Method
+from separatrix.errors import InputError
+from separatrix.probes.advise_noise import MeanSquare
+from separatrix.probes.advise_range import SafeSteps, Transient
+from separatrix.probes.numbers import growth_percent, number, times
+from separatrix.probes.record import write_text
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One method, as predicted.
+
+    Attributes:
+        name: with its momentum; a remedy's name in front.
+        method: at the present step.
+        remedy: the name of the modified problem that it was tried on; empty for the problem as it is.
+        gradients: gradient-equivalents of a step, of its own problem.
+        steps: the range of safe steps, in multiples of the present one; ``None`` where there is no prediction.
+        residual: of the multiplier that decides at the best step: what leaves the small model in a period.
+        transient: of differences, at the best step.
+        noise: mean-square growth and floor at the best step; ``None`` where no draws were sampled.
+        noisy_high: the largest step tried that contracts in mean square; ``None`` where noise was not measured, 0 where none does.
+        attracts: it settles where the flow itself does not.
+        why: a sentence.
+    """
+
+    name: str
+    method: Method
+    remedy: str
+    gradients: float
+    steps: SafeSteps | None
+    residual: float
+    transient: Transient | None
+    noise: MeanSquare | None
+    noisy_high: float | None
+    attracts: bool
+    why: str
+
+    @property
+    def growth(self) -> float:
+        """Of the slowest mode that counts per gradient-equivalent at the best step; of the root mean square where noise is known."""
+        if self.steps is None:
+            return float("inf")
+        if self.steps.best is None:
+            return float("inf")
+        if self.noise is not None:
+            return float(self.noise.growth ** (1 / (2 * self.method.scheme.cycle * self.gradients)))
+        return self.steps.growth
+
+
+@dataclass(frozen=True, repr=False)
+class Advice:
+    """What each method is likely to do here, best first; ``str()`` is a table.
+
+    Attributes:
+        problem: its name.
+        candidates: by predicted growth per gradient, those without a prediction last.
+        running: the name of the method that runs.
+        exact: every mode is in the model; otherwise all is about the resolved ones.
+        modes: how many modes the model holds; ``growing`` of them grow in the flow itself and ``neutral`` are too slow to
+            count in ``remaining`` steps; both are left out.
+        growing, neutral, remaining: see above.
+        horizon: how far the linear picture is to be trusted, in words and steps.
+        horizon_steps: the same; ``None`` where it was not measured.
+        point: what kind of point it is to the players, in words.
+        half_life: of an average that removes the rotations of the method that runs; ``None`` without a prediction.
+        outside: how much of the noise leads out of the model, 0 to 1; ``None`` where no draws were sampled.
+        draws: how many minibatches were sampled.
+        race: the leading methods tried, at equal cost; ``None`` without one.
+        raced: which lane is which candidate, and at which multiple of the present step.
+        pick: the lane that won, or the candidate that leads where there was no race.
+        costs: gradient-equivalents by part.
+        notes: what is missing, and why.
+    """
+
+    problem: str
+    candidates: tuple[Candidate, ...]
+    running: str
+    exact: bool
+    modes: int
+    growing: int
+    neutral: int
+    remaining: int
+    horizon: str
+    horizon_steps: int | None
+    point: str
+    half_life: HalfLife | None
+    outside: float | None
+    draws: int
+    race: Comparison | None
+    raced: Mapping[str, tuple[str, float]]
+    pick: str
+    costs: Mapping[str, float]
+    notes: tuple[str, ...] = field(default=())
+
+    def __getitem__(self, name: str) -> Candidate:
+        for row in self.candidates:
+            if row.name == name:
+                return row
+        raise InputError(f"no candidate {name!r} in this advice; there are {[row.name for row in self.candidates]}.")
+
+    @property
+    def sentence(self) -> str:
+        """What to try first, in words."""
+        if self.race is not None:
+            name, step = self.raced[self.pick]
+            at = "the present step" if step == 1 else f"{multiple(step)} times the present step"
+            return f"Try {name} at {at}: it did best in the race; what was predicted is a ranking to be tried, no more."
+        known = [row for row in self.candidates if row.steps is not None and row.steps.best is not None]
+        if not known:
+            return "No method has a safe step here that could be predicted; race a few: advise(problem, race=200)."
+        top = known[0]
+        assert top.steps is not None
+        assert top.steps.best is not None
+        return (
+            f"Try {top.name} first, at {multiple(top.steps.best)} times the present step: {growth_percent(top.growth)} per gradient is "
+            "predicted. A prediction is a ranking to be tried: advise(problem, race=200) tries it."
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data that ``json.dumps`` takes; what is not finite or was not measured is ``None``."""
+        return {
+            "version": 1,
+            "problem": self.problem,
+            "sentence": self.sentence,
+            "running": self.running,
+            "exact": self.exact,
+            "modes": self.modes,
+            "growing": self.growing,
+            "neutral": self.neutral,
+            "remaining": self.remaining,
+            "horizon": {"sentence": self.horizon, "steps": self.horizon_steps},
+            "point": self.point,
+            "half_life": None
+            if self.half_life is None
+            else {"value": self.half_life.value, "sentence": self.half_life.sentence},
+            "noise": None if self.outside is None else {"draws": self.draws, "outside": self.outside},
+            "rows": [_row(row) for row in self.candidates],
+            "race": None if self.race is None else _finite(self.race.to_dict()),
+            "raced": {lane: {"candidate": name, "step": step} for lane, (name, step) in self.raced.items()},
+            "pick": self.pick,
+            "costs": dict(self.costs),
+            "notes": list(self.notes),
+        }
+
+    def save(self, path: str | Path) -> Path:
+        """Write it as ``.json`` or ``.md``, whole or not at all.
+
+        Raises:
+            InputError: another suffix, or a folder that does not exist.
+        """
+        path = Path(path)
+        if path.suffix == ".json":
+            return write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
+        if path.suffix == ".md":
+            return write_text(path, self.markdown())
+        raise InputError(f"cannot save advice as {path.name!r}; the suffix must be one of ['.json', '.md'].")
+
+    def markdown(self) -> str:
+        """The same as a page."""
+        head, *rows = self._table()
+        lines = [
+            f"# Advice for {self.problem}",
+            "",
+            self.sentence,
+            "",
+            "| " + " | ".join(head) + " |",
+            "|" + " --- |" * len(head),
+        ]
+        lines += ["| " + " | ".join(row) + " |" for row in rows]
+        lines += ["", *(f"- **{row.name}**: {row.why}" for row in self.candidates), ""]
+        return "\n".join([*lines, *(f"{line}\n" for line in self._remarks())])
+
+    def _table(self) -> list[tuple[str, ...]]:
+        noisy = self.outside is not None
+        head = ("method", "safe steps", "best", "growth per gradient", "at present", "transient")
+        rows: list[tuple[str, ...]] = [head + (("floor",) if noisy else ())]
+        for row in self.candidates:
+            s = row.steps
+            if s is None:
+                rows.append((row.name, "no prediction", *["–"] * (len(rows[0]) - 2)))
+                continue
+            cells = (
+                row.name + (" *" if row.name == self.running else ""),
+                range_words(s),
+                "–" if s.best is None else multiple(s.best),
+                "–" if s.best is None else growth_percent(row.growth),
+                growth_percent(s.present),
+                "–" if row.transient is None else f"× {times(row.transient.value)}",
+            )
+            rows.append(cells + ((("–" if row.noise is None else number(row.noise.floor)),) if noisy else ()))
+        return rows
+
+    def _remarks(self) -> list[str]:
+        scope = f"{self.modes} modes" + (
+            "" if self.exact else ", the leading ones; slower ones may contract less than the table says"
+        )
+        left = [
+            f"{n} {what}"
+            for n, what in (
+                (self.growing, "grow in the flow itself"),
+                (self.neutral, f"are too slow to count in {self.remaining} steps"),
+            )
+            if n
+        ]
+        lines = [
+            "Steps are multiples of the present one; growth is that of the slowest mode at the best step, per gradient-equivalent"
+            + (", of the root mean square" if self.outside is not None else "")
+            + f". {scope}" + (f"; left out: {' and '.join(left)}" if left else "") + "."
+        ]  # fmt: skip
+        if self.outside is not None:
+            lines.append(
+                f"Noise: {self.draws} minibatches; {self.outside:.0%} of how their Jacobians differ leads out of the model, and what comes "
+                "back from there is not seen. The floor is the distance from rest that noise keeps up at the best step."
+            )
+        lines += [line for line in (self.horizon, self.point) if line]
+        if self.half_life is not None and self.half_life.value > 0:
+            lines.append(f"Average: {self.half_life.sentence}")
+        lines += self.notes
+        lines.append(
+            "Cost in gradient-equivalents: "
+            + ", ".join(f"{part} {number(value)}" for part, value in self.costs.items())
+            + "."
+        )
+        return lines
+
+    def __str__(self) -> str:
+        rows = self._table()
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        table = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        raced = [] if self.race is None else ["", *race_lines(self.race)]
+        whys = [f"{row.name}: {row.why}" for row in self.candidates]
+        return "\n".join([self.sentence, "", *table, *raced, "", *whys, "", *self._remarks()])
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def multiple(factor: float) -> str:
+    """A multiple of the step, to two digits."""
+    return times(float(f"{factor:.2g}"))
+
+
+def range_words(s: SafeSteps) -> str:
+    """``up to 2``, ``0.5 to 2``, ``from 0.5``, ``all``, ``none``."""
+    if s.best is None:
+        return "none"
+    if not isfinite(s.high):
+        return "all" if s.low == 0 else f"from {multiple(s.low)}"
+    return f"up to {multiple(s.high)}" if s.low == 0 else f"{multiple(s.low)} to {multiple(s.high)}"
+
+
+def race_lines(race: Comparison) -> list[str]:
+    """The race as a table: medians with the lowest and the highest."""
+    part = "score" if race.rows and race.rows[0].score else ""
+    names = list(race.rows[0].score) if part else []
+    head = [
+        "race lane",
+        *(f"{n} ({race.better.get(n, '?')} is better)" for n in names),
+        "field's growth per gradient",
+        "status",
+    ]
+    rows = [head]
+    for row in race.rows:
+        spread = [f"{number(s.median)} ({number(s.low)} to {number(s.high)})" for s in row.score.values()]
+        bad = [s for s in row.status if s != "done"]
+        rows.append(
+            [
+                row.name,
+                *spread,
+                growth_percent(row.growth.median) if row.growth.median == row.growth.median else "not finite",
+                f"{len(bad)} stopped" if bad else "done",
+            ]
+        )
+    widths = [max(len(r[i]) for r in rows) for i in range(len(head))]
+    return ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]
+
+
+def _row(row: Candidate) -> dict[str, Any]:
+    s, t, n = row.steps, row.transient, row.noise
+    data = {
+        "method": row.name,
+        "remedy": row.remedy,
+        "describe": row.method.describe(),
+        "gradients": row.gradients,
+        "predicted": s is not None,
+        "safe_low": None if s is None else s.low,
+        "safe_high": None if s is None else s.high,
+        "border_error": None if s is None else s.border,
+        "best_step": None if s is None else s.best,
+        "growth_per_gradient": row.growth,
+        "growth_per_gradient_of_the_mean": None if s is None else s.growth,
+        "growth_per_gradient_at_present": None if s is None else s.present,
+        "residual": row.residual,
+        "limiting": None if s is None or s.limiting is None else [s.limiting.real, s.limiting.imag],
+        "transient": None if t is None else {"at_least": t.value, "step": t.step, "until": t.until},
+        "mean_square": None if n is None else {"growth": n.growth, "error": n.error, "floor": n.floor, "floor_residual": n.floor_residual, "safe_high": row.noisy_high},
+        "attracts_what_the_flow_leaves": row.attracts,
+        "why": row.why,
+    }  # fmt: skip
+    return dict(_finite(data))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {str(k): _finite(v) for k, v in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_finite(v) for v in data]
+    return None if isinstance(data, float) and not isfinite(data) else data

@@ -1,0 +1,205 @@
+"""What minibatch noise does to a method: the mean-square operator over sampled draws, and the floor that it leaves.
+
+With draws ``z' = M_b z + n_b`` the second moment follows ``X' = E[M_b X M_b^T] + E[n_b n_b^T]``. Its growth is the spectral
+radius of ``X -> E[M X M^T]``, which no eigenvalue of the mean map tells: noise that multiplies the field can make a method
+diverge whose mean contracts. Where it contracts, ``X`` goes to a floor. Draws are those of the sample, each as likely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice, product
+from math import inf
+from typing import Any
+
+import numpy as np
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+from separatrix.dynamics import Problem
+from separatrix.dynamics.linear_period import drawn_period
+from separatrix.dynamics.method import Method
+from separatrix.fields import Field
+from separatrix.probes.advise_range import Tried, counting
+from separatrix.probes.reduced import Reduced
+
+# Combinations of draws of one period: all of them up to so many, else so many at random.
+COMBINATIONS = 64
+# Up to this size of the period's map the operator is formed as a matrix; beyond, the power method.
+FORMED_UP_TO = 16
+ROUNDS, WIDTH = 100, 1e-5
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Sampled minibatches in the coordinates of a small model.
+
+    Attributes:
+        matrices: ``W^T P_b W``, ``(b, r, r)``.
+        offsets: ``W^T D^(1/2) (v_b - v)`` about their mean, ``(b, r)``.
+        outside: how much of the batches' deviations from the mean leads out of the model, a share of their size in ``[0, 1]``;
+            what comes back from there is not seen.
+        metric: ``W^T D W``, ``(r, r)``: turns second moments of the model into squared distances of the parameters.
+        gradients: spent, of the batches' own size.
+    """
+
+    matrices: Tensor
+    offsets: Tensor
+    outside: float
+    metric: Tensor
+    gradients: float
+
+    def __len__(self) -> int:
+        return len(self.matrices)
+
+
+def sample_draws(
+    problem: Problem,
+    method: Method,
+    x: Tensor,
+    scale: Tensor,
+    decay: Tensor,
+    reduced: Reduced,
+    *,
+    draws: int,
+    seed: int,
+) -> Draws:
+    """Linearise the field on single minibatches.
+
+    Args:
+        problem: whose minibatches are drawn, each with a draw of its own for the noise in the losses.
+        method: whose transforms are applied.
+        x: the point.
+        scale, decay: ``D``, and ``D`` times the coupled decay, ``(n,)``.
+        reduced: the model of the mean.
+        draws: how many; more than one.
+        seed: of the minibatches.
+
+    Cost: for each draw one gradient, the build of a Jacobian without self-tests, and a product for each row of ``W``.
+    """
+    root = scale.sqrt()
+    space = problem.game.space
+    rows = torch.zeros(reduced.space.n, space.n, dtype=x.dtype, device=x.device)
+    at = 0
+    for player, basis in reduced.basis.items():
+        rows[at : at + len(basis), space.index(player)] = basis
+        at += len(basis)
+    pulled, pushes, spent = [], [], 0.0
+    for number, batch in enumerate(islice(problem.minibatches(seed), draws)):
+        field: Field = method.field(problem.game.on(batch, seed=seed + number))
+        jacobian = field.jacobian(x, checks=False)
+        pulled.append(torch.stack([root * (jacobian.T @ (root * w)) - decay * w for w in rows]).double().cpu())
+        pushes.append((rows @ (root * field(x))).double().cpu())
+        spent += field.gradients + getattr(field, "inner", field).gradients * (
+            field is not getattr(field, "inner", field)
+        )
+    W = rows.double().cpu()
+    matrices = torch.stack([p @ W.T for p in pulled])
+    deviations = torch.stack(pulled) - torch.stack(pulled).mean(0)
+    inside = deviations @ W.T
+    whole = float(deviations.square().sum())
+    outside = max(0.0, 1 - float(inside.square().sum()) / whole) ** 0.5 if whole > 0 else 0.0
+    offsets = torch.stack(pushes)
+    metric = (W * scale.double().cpu()) @ W.T
+    # The mean of the sample is shifted to the model's own, so that both speak of the same mean field.
+    matrices = matrices - matrices.mean(0) + reduced.matrix
+    return Draws(matrices, offsets - offsets.mean(0), outside, metric, spent)
+
+
+@dataclass(frozen=True)
+class MeanSquare:
+    """What noise does to a method at one step size.
+
+    Attributes:
+        growth: of ``E|z|^2`` per period; below 1 it contracts.
+        error: residual of its eigenmatrix.
+        floor: root mean square distance of the parameters from rest that additive noise keeps up, within the model; infinite
+            where ``growth`` is not below 1; ``None`` where it was not asked for.
+        floor_residual: of the equation for the second moments, relative.
+    """
+
+    growth: float
+    error: float
+    floor: float | None = None
+    floor_residual: float = 0.0
+
+
+def mean_square(tried: Tried, draws: Draws, step: float, *, floor: bool = True, seed: int = 0) -> MeanSquare:
+    """Growth of the second moment, and its floor. Cost: no gradients.
+
+    Modes that do not count (:mod:`~separatrix.probes.advise_range`) are held still: the maps are read in the eigenvectors
+    of the mean map that count.
+    """
+    maps, pushes = _maps(tried, draws, step, seed)
+    n = tried.reduced.space.n
+    weight = torch.zeros(maps.shape[1], maps.shape[1], dtype=maps.dtype)
+    weight[:n, :n] = draws.metric
+    kept = counting(tried, step)
+    if kept is not None:
+        left, right = kept
+        maps, pushes = left @ maps.to(left.dtype) @ right, pushes.to(left.dtype) @ left.T
+        weight = right.mH @ weight.to(left.dtype) @ right
+    if not len(weight):
+        return MeanSquare(0.0, 0.0, 0.0)
+    growth, error = _radius(maps)
+    if growth >= 1 or not floor:
+        return MeanSquare(growth, error, inf if growth >= 1 else None)
+    noise = (pushes[:, :, None] * pushes[:, None, :].conj()).mean(0)
+    moments, residual = _rest(maps, noise)
+    return MeanSquare(growth, error, max(0.0, float((weight @ moments).trace().real)) ** 0.5, residual)
+
+
+def _maps(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[Tensor, Tensor]:
+    """The periods of combinations of draws, ``(t, N, N)`` and ``(t, N)``."""
+    scheme, space = tried.scheme, tried.reduced.space
+    each, b = scheme.cycle * scheme.draws(space.players), len(draws)
+    if b**each <= COMBINATIONS:
+        chosen = torch.tensor(list(product(range(b), repeat=each)))
+    else:
+        # Every draw equally often in every place, in random company.
+        generator = torch.Generator().manual_seed(seed)
+        rounds = -(-COMBINATIONS // b)
+        chosen = torch.stack(
+            [torch.cat([torch.randperm(b, generator=generator) for _ in range(rounds)]) for _ in range(each)], 1
+        )
+    bases = tried.at(step)
+    found = [drawn_period(draws.matrices[c], draws.offsets[c], scheme, bases, space) for c in chosen]
+    return torch.stack([m for m, _ in found]), torch.stack([n for _, n in found])
+
+
+def _radius(maps: Tensor) -> tuple[float, float]:
+    """The spectral radius of ``X -> mean M X M^H``, and the residual of its eigenmatrix, which is positive semidefinite."""
+    t, n, _ = maps.shape
+    if n <= FORMED_UP_TO:
+        formed = torch.einsum("tij,tkl->ikjl", maps, maps.conj()).reshape(n * n, n * n) / t
+        radius = float(torch.linalg.eigvals(formed).abs().max())
+        return radius, 1e-12 * radius
+    X = torch.eye(n, dtype=maps.dtype) / n**0.5
+    growth, residual = 0.0, inf
+    for _ in range(ROUNDS):
+        following = (maps @ X @ maps.mH).mean(0)
+        growth = float((following * X.conj()).sum().real)
+        residual = float((following - growth * X).norm())
+        size = float(following.norm())
+        if residual <= WIDTH * size or size == 0:
+            break
+        X = following / size
+    return growth, residual
+
+
+def _rest(maps: Tensor, noise: Tensor) -> tuple[Tensor, float]:
+    """``X = mean M X M^H + noise``, and its relative residual."""
+    _, n, _ = maps.shape
+
+    def missing(flat: Any) -> Any:
+        X = torch.as_tensor(flat).reshape(n, n)
+        return (X - (maps @ X @ maps.mH).mean(0)).reshape(-1).numpy()
+
+    wanted = noise.reshape(-1).numpy()
+    operator = scipy.sparse.linalg.LinearOperator((n * n, n * n), matvec=missing, dtype=wanted.dtype)
+    found, _ = scipy.sparse.linalg.gmres(operator, wanted, rtol=TOLERANCE, restart=60, maxiter=10)
+    size = float(np.linalg.norm(wanted))
+    residual = float(np.linalg.norm(missing(found) - wanted)) / size if size else 0.0
+    return torch.as_tensor(found).reshape(n, n), residual

@@ -1,0 +1,148 @@
+"""The race at the end of an advice: the running method and the leading candidates, each at its best and at the present step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from time import process_time
+
+from separatrix.dynamics import Comparison, Method, Observed, Problem, compare
+from separatrix.dynamics.snapshot import Snapshot
+from separatrix.errors import InputError
+from separatrix.fields import Field, Game
+from separatrix.probes.advice import Advice, Candidate, multiple
+from separatrix.probes.advise_candidates import with_step
+
+# A model of the leading modes knows nothing of slow ones: no lane leaves the present step by more than this factor.
+REACH = 8.0
+
+
+def race_of(
+    advice: Advice,
+    problem: Problem,
+    remedies: Mapping[str, Problem],
+    own: Method,
+    field: Field,
+    *,
+    steps: int,
+    seeds: int,
+    lanes: int,
+    first_seed: int,
+) -> Advice:
+    """The advice with a race of ``steps`` steps of the running method, at equal cost.
+
+    A remedy's gradient is dearer where its losses are; its lanes get so many fewer. Without a score the field's length decides,
+    and remedies, whose fields are others, take no part.
+    """
+    chosen, notes = _lanes(advice, own, problem, lanes)
+    budget = steps * own.gradients(field)
+    seed_range = range(first_seed, first_seed + seeds)
+    rows: list[Observed] = []
+    costs = dict(advice.costs)
+    costs["race"] = 0.0
+    for remedy in dict.fromkeys(row.remedy for row, _ in chosen.values()):
+        raced, price = (problem, 1.0) if not remedy else (remedies[remedy], _price(remedies[remedy], problem))
+        methods = {
+            lane: with_step(row.method, step, field.players)
+            for lane, (row, step) in chosen.items()
+            if row.remedy == remedy
+        }
+        own_budget = budget / price
+        dear = [lane for lane, m in methods.items() if m.gradients(field) > own_budget]
+        notes += [f"race: {lane} is left out, a step of it costs more than the budget." for lane in dear]
+        methods = {lane: m for lane, m in methods.items() if lane not in dear}
+        if not methods:
+            continue
+        if remedy:
+            notes.append(
+                f"race: a gradient of {remedy} took {multiple(price)} times as long; its budget is smaller by that."
+            )
+            found = _compared_from(problem, raced, methods, own_budget, seed_range)
+        else:
+            found = compare(raced, methods, gradients=own_budget, seeds=seed_range, progress=False)
+        rows += found.rows
+        costs["race"] += price * sum(sum(row.gradients) for row in found.rows)
+    if not rows:
+        raise InputError(f"a race of {steps} steps is too short for a step of any lane; give more.")
+    race = Comparison(problem.name, budget, tuple(seed_range), tuple(rows), dict(problem.better or {}))
+    raced_as = {lane: (row.name, step) for lane, (row, step) in chosen.items() if any(r.name == lane for r in rows)}
+    pick, said = _winner(race)
+    return replace(advice, race=race, raced=raced_as, pick=pick, costs=costs, notes=(*advice.notes, *notes, said))
+
+
+def _lanes(
+    advice: Advice, own: Method, problem: Problem, lanes: int
+) -> tuple[dict[str, tuple[Candidate, float]], list[str]]:
+    """By name: the running method as it is, then the leading candidates at their best step and at the present one."""
+    running = advice[advice.running]
+    found = {f"{running.name}, as it runs": (running, 1.0)}
+    notes = []
+    known = [row for row in advice.candidates if row.gradients == row.gradients]
+    leading = [row for row in known if not (row.remedy and problem.score is None)]
+    if len(leading) < len(known):
+        notes.append("race: remedies change the losses, and without a score nothing compares them.")
+    safe = [row for row in leading if row.steps is not None and row.steps.best is not None]
+    # The best of each remedy and of the problem as it is come first, so that a remedy is tried at all.
+    firsts = [next(row for row in safe if row.remedy == r) for r in dict.fromkeys(row.remedy for row in safe)]
+    ordered = [*firsts, *(row for row in safe if row not in firsts)] if safe else leading
+    for row in ordered[: max(lanes, len(firsts))]:
+        best = row.steps.best if row.steps is not None and row.steps.best is not None else 1.0
+        step = min(max(best, 1 / REACH), REACH)
+        if step != best:
+            notes.append(
+                f"race: {row.name} runs at {multiple(step)} times the present step, not at {multiple(best)}: slow modes are not in the model."
+            )
+        for at in dict.fromkeys((step, 1.0)):
+            if not (row is running and at == 1.0):
+                found[f"{row.name}, step × {multiple(at)}"] = (row, at)
+    return found, notes
+
+
+def _winner(race: Comparison) -> tuple[str, str]:
+    """The lane with the best median, by the first score or by the field's growth, and what decided."""
+    done = [row for row in race.rows if all(s == "done" for s in row.status)] or list(race.rows)
+    score = next(iter(race.better), None)
+    if score is None or score not in done[0].score:
+        known = [row for row in done if row.growth.median == row.growth.median] or done
+        return min(
+            known, key=lambda row: row.growth.median
+        ).name, "race: decided by the growth of the field's length, there is no score."
+    sign = -1 if race.better[score] == "higher" else 1
+    known = [row for row in done if row.score[score].median == row.score[score].median] or done
+    best = min(known, key=lambda row: sign * row.score[score].median)
+    rest = [sign * row.score[score].median for row in known if row is not best]
+    clear = not rest or sign * (best.score[score].high if sign > 0 else best.score[score].low) < min(rest)
+    return best.name, f"race: decided by {score} over {len(race.seeds)} seeds; " + (
+        "its worst seed is better than every other lane's median."
+        if clear
+        else "the seeds of the leading lanes overlap."
+    )
+
+
+def _price(changed: Problem, problem: Problem) -> float:
+    """The time of a gradient of the changed losses over that of the problem's, on a minibatch."""
+
+    def seconds(of: Problem) -> float:
+        field = of.game.on(next(iter(of.minibatches(0))))
+        field(field.point)
+        best = float("inf")
+        for _ in range(3):
+            begun = process_time()
+            field(field.point)
+            best = min(best, process_time() - begun)
+        return best
+
+    return max(1.0, seconds(changed) / max(seconds(problem), 1e-9))
+
+
+def _compared_from(
+    problem: Problem, changed: Problem, methods: Mapping[str, Method], budget: float, seeds: range
+) -> Comparison:
+    """A comparison on a changed problem whose players stand where the problem's stand; they are put back."""
+    assert isinstance(changed.subject, Game)
+    kept = Snapshot.of(changed.subject.arena)
+    try:
+        changed.subject.arena.load_state_dict(problem.game.arena.state_dict())
+        return compare(changed, methods, gradients=budget, seeds=seeds, progress=False)
+    finally:
+        kept.restore()

@@ -1,0 +1,238 @@
+"""For one method on the small model: the steps that are safe, the best of them, and the growth on the way.
+
+A mode counts unless it grows in the flow itself (no step size mends those, :func:`growth_rates`) or is neutral: too slow to
+move in the run that remains. Steps are multiples of the present one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf
+
+import torch
+from torch import Tensor
+
+from separatrix.dynamics.bases import Frozen
+from separatrix.dynamics.schemes import Scheme
+from separatrix.probes.reduced import Reduced
+from separatrix.probes.stability import ROUNDING, SCAN, bisect, kept_multipliers
+
+GOLDEN = (5**0.5 - 1) / 2
+# Relative width to which borders and the best step are narrowed down.
+BORDER, BEST = 1e-6, 1e-4
+# A contraction per gradient below this is none.
+STILL = 1e-9
+# Where no step is too long, the best is sought up to so many times the inverse of the fastest mode.
+LONGEST = 10.0
+
+
+@dataclass(frozen=True)
+class SafeSteps:
+    """What one method does to the modes that count, over all step sizes.
+
+    Attributes:
+        low, high: the range of safe steps around the best one; ``low`` is 0 where small steps are safe, ``high`` infinite
+            where no limit was found; both 0 where no step is safe.
+        best: the step with the strongest contraction per gradient; ``None`` where none is safe.
+        growth: ``|m|`` of the slowest mode per gradient-equivalent, at the best step; at the present one where none is safe.
+        present: the same at the present step.
+        limiting: the multiplier that leaves the unit disc just above ``high``.
+        slowest: the multiplier per period that ``growth`` is made of.
+        border: relative error of ``low`` and ``high``.
+    """
+
+    low: float
+    high: float
+    best: float | None
+    growth: float
+    present: float
+    limiting: complex | None
+    slowest: complex | None
+    border: float = BORDER
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A method on the small model.
+
+    Attributes:
+        reduced: the model, of the field that the method sees.
+        scheme: its scheme.
+        bases: in the optimiser's metric; scale 1 is the present step.
+        gradients: gradient-equivalents of a step.
+        neutral: how many modes of the flow are too slow to count.
+    """
+
+    reduced: Reduced
+    scheme: Scheme
+    bases: Mapping[str, Frozen]
+    gradients: float
+    neutral: int = 0
+
+    def at(self, step: float) -> dict[str, Frozen]:
+        """The bases at a multiple of the present step."""
+        return {p: b.times(step) for p, b in self.bases.items()}
+
+    def multipliers(self, step: float) -> Tensor:
+        """Those per period that count, largest modulus first."""
+        kept = kept_multipliers(self.reduced, self.scheme, self.bases, step)
+        if not self.neutral:
+            return kept
+        near = (kept - 1).abs().argsort()[self.neutral :]
+        counting: Tensor = kept[near.sort().values]
+        return counting
+
+    def modulus(self, step: float) -> float:
+        """The largest of them per period; 1 where none counts, infinite where the model no longer resolves all of its modes."""
+        if self.resolved(step) < self.seen:
+            return inf
+        kept = self.multipliers(step)
+        return float(kept[0].abs()) if len(kept) else 1.0
+
+    def resolved(self, step: float) -> int:
+        """How many multipliers the model resolves at this step; nothing to ask where it is exact."""
+        return self.seen if self.reduced.exact else len(self.reduced.multipliers(self.scheme, self.at(step)))
+
+    @cached_property
+    def seen(self) -> int:
+        """How many modes it resolves as the step goes to zero: those of the flow, not of the memories."""
+        if self.reduced.exact:
+            return 0
+        values = self.reduced.multipliers(self.scheme, self.at(SCAN[0] / self.fastest))
+        return int(((values - 1).abs() < 0.01).sum())
+
+    @cached_property
+    def fastest(self) -> float:
+        """The largest ``|h lambda|``."""
+        return float(torch.linalg.eigvals(self.reduced.matrix).abs().max()) if self.reduced.space.n else 0.0
+
+    def growth(self, step: float) -> float:
+        """Largest modulus per gradient-equivalent."""
+        return self.per_gradient(self.modulus(step))
+
+    def per_gradient(self, modulus: float) -> float:
+        """A period's growth per gradient-equivalent."""
+        return float(modulus ** (1 / (self.scheme.cycle * self.gradients)))
+
+    def safe(self, step: float) -> bool:
+        return self.bounded(self.modulus(step))
+
+    def bounded(self, modulus: float) -> bool:
+        """Whether a period with this growth lets nothing grow, rounding aside."""
+        return modulus <= 1 + ROUNDING * self.scheme.cycle
+
+
+def safe_steps(tried: Tried) -> SafeSteps:
+    """Scan eight decades around the inverse of the fastest mode, narrow down the borders and the best step.
+
+    A safe range narrower than a fifth of a decade can be missed. Cost: no gradients; some 150 eigenproblems of the
+    model's size.
+    """
+    scale = tried.fastest
+    if scale == 0.0 or tried.neutral >= tried.reduced.space.n:
+        return SafeSteps(0.0, inf, 1.0, 1.0, 1.0, None, None)
+    steps = [float(s) for s in SCAN / scale]
+    moduli = [tried.modulus(s) for s in steps]
+    safe = [tried.bounded(m) for m in moduli]
+    growth = [tried.per_gradient(m) if ok else inf for m, ok in zip(moduli, safe, strict=True)]
+    present = tried.growth(1.0)
+    if not any(safe):
+        return SafeSteps(0.0, 0.0, None, present, present, _first(tried, steps[0]), _first(tried, 1.0))
+    i = min(range(len(steps)), key=growth.__getitem__)
+    first, last = i, i
+    while first > 0 and safe[first - 1]:
+        first -= 1
+    while last < len(steps) - 1 and safe[last + 1]:
+        last += 1
+    low = 0.0 if first == 0 else bisect(lambda s: not tried.safe(s), steps[first - 1], steps[first], BORDER)
+    high = inf if last == len(steps) - 1 else bisect(tried.safe, steps[last], steps[last + 1], BORDER)
+    best = _least(tried, steps[max(i - 1, first)], min(high, steps[min(i + 1, last)]))
+    if growth[i] <= tried.growth(best):
+        best = steps[i]
+    if high == inf:
+        best = min(best, max(LONGEST / scale, low))
+    if low <= 1 <= high and present <= tried.growth(best) + STILL:
+        best = 1.0  # no step is better than the present one
+    limiting = _first(tried, high * (1 + 10 * BORDER)) if high < inf else None
+    return SafeSteps(low, high, best, tried.growth(best), present, limiting, _first(tried, best))
+
+
+def _first(tried: Tried, step: float) -> complex | None:
+    kept = tried.multipliers(step)
+    return complex(kept[0]) if len(kept) else None
+
+
+def _least(tried: Tried, low: float, high: float) -> float:
+    """The step with the least growth between two, by golden section on the logarithm."""
+    ratio = high / low
+    while ratio > 1 + BEST:
+        a, b = low * ratio ** (1 - GOLDEN), low * ratio**GOLDEN
+        if tried.growth(a) <= tried.growth(b):
+            high = b
+        else:
+            low = a
+        ratio = high / low
+    return float((low * high) ** 0.5)
+
+
+def counting(tried: Tried, step: float) -> tuple[Tensor, Tensor] | None:
+    """Left rows and right columns of the eigenvectors of a period's modes that count; ``None`` where all do."""
+    period = tried.reduced.period(tried.scheme, tried.at(step))
+    kept = tried.multipliers(step)
+    if len(kept) == len(period):
+        return None
+    values, right = torch.linalg.eig(period)
+    gap = (values[:, None] - kept[None, :]).abs()
+    chosen: list[int] = []
+    for column in range(len(kept)):  # each kept value once
+        chosen.append(next(i for i in gap[:, column].argsort().tolist() if i not in chosen))
+    return torch.linalg.inv(right)[chosen], right[:, chosen]
+
+
+@dataclass(frozen=True)
+class Transient:
+    """The largest growth of a difference on its way, ``sup_k |M^k|`` on the point's coordinates.
+
+    Attributes:
+        value: at least this much, in the optimiser's metric; 1 where nothing grows first.
+        step: after so many steps of the method.
+        until: the last step looked at.
+    """
+
+    value: float
+    step: int
+    until: int
+
+
+def transient(tried: Tried, step: float, *, steps: int) -> Transient:
+    """``sup_k |M^k|_2`` over a run of ``steps``, on the point, from memories at rest.
+
+    Where modes do not count, of differences among those that do, memories included. All powers up to 64 periods, then some in each octave, so that the value is a lower bound; in a model of the leading
+    modes it is one besides, since what lives outside of the model is not seen.
+
+    Cost: no gradients; about 130 singular value decompositions of the model's size.
+    """
+    n = tried.reduced.space.n
+    period = tried.reduced.period(tried.scheme, tried.at(step))
+    if (kept := counting(tried, step)) is not None:
+        basis = torch.linalg.qr(kept[1])[0]
+        period = basis.mH @ period.to(basis.dtype) @ basis
+        n = len(period)
+    last = max(1, steps // tried.scheme.cycle)
+    power, best, where, k = torch.eye(len(period), dtype=period.dtype), 1.0, 0, 0
+    jumps: dict[int, Tensor] = {1: period}
+    while k < last:
+        jump = 1 if k < 64 else 2 ** (k.bit_length() - 4)
+        while jump not in jumps:
+            longest = max(jumps)
+            jumps[2 * longest] = jumps[longest] @ jumps[longest]
+        power, k = jumps[jump] @ power, k + jump
+        block = power[:n, :n]
+        if not bool(torch.isfinite(block).all()):
+            return Transient(inf, k * tried.scheme.cycle, k * tried.scheme.cycle)
+        size = float(torch.linalg.matrix_norm(block, 2))
+        if size > best * (1 + 1e-9):
+            best, where = size, k
+    return Transient(best, where * tried.scheme.cycle, k * tried.scheme.cycle)

@@ -1,0 +1,34 @@
+"""``separatrix advise``: what it prints and writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def test_advice_is_printed_and_written(cli, tmp_path: Path) -> None:
+    result = cli("advise", "game.py:problem", "--methods", "extragradient,optimistic", "-o", str(tmp_path / "a.json"))
+    assert result.code == 0, result.err
+    assert "safe steps" in result.out
+    assert "extragradient" in result.out
+    data = json.loads((tmp_path / "a.json").read_text())
+    # The field is (-x - y, x - y): eigenvalues -1 +- i.
+    rows = {row["method"]: row for row in data["rows"]}
+    assert abs(rows["simultaneous, no momentum"]["safe_high"] * 0.1 - 1) < 1e-4
+
+
+def test_the_race_and_json(cli) -> None:
+    result = cli("advise", "game.py:problem", "--methods", "extragradient", "--race", "20", "--seeds", "1", "--json")
+    assert result.code == 0, result.err
+    data = json.loads(result.out)
+    assert data["pick"] in data["raced"]
+    assert data["race"]["rows"][0]["name"].endswith("as it runs")
+
+
+def test_a_misspelt_method_and_a_wrong_suffix_are_told(cli, tmp_path: Path) -> None:
+    result = cli("advise", "game.py:problem", "--methods", "extragradiant")
+    assert result.code == 2
+    assert "did you mean" in result.err.lower()
+    result = cli("advise", "game.py:problem", "-o", str(tmp_path / "a.html"))
+    assert result.code == 2
+    assert ".json" in result.err

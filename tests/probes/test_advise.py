@@ -1,0 +1,239 @@
+"""Advice against closed forms, against simulation, and its bad input."""
+
+from __future__ import annotations
+
+import json
+from math import inf
+
+import pytest
+import torch
+from linear_games import linear
+
+from separatrix.dynamics import (
+    SGD,
+    Alternating,
+    Consensus,
+    CurvatureClipped,
+    Extragradient,
+    Frozen,
+    Method,
+    Mode,
+    Optimistic,
+    Problem,
+    RungeKutta,
+    Simultaneous,
+)
+from separatrix.errors import InputError
+from separatrix.fields import Game
+from separatrix.probes import advise
+from separatrix.zoo import load
+
+MEANS = {"simultaneous": Simultaneous(), "alternating": Alternating(), "extragradient": Extragradient()}
+
+
+def plain(scheme, *transforms):
+    return Method(SGD(0.1), scheme, transforms)
+
+
+def test_the_table_of_the_bilinear_game():
+    sigma, gamma = 2.0, 0.3
+    found = advise(
+        load("bilinear", sigma=sigma),
+        candidates={
+            "simultaneous": plain(Simultaneous()),
+            "alternating": plain(Alternating()),
+            "extragradient": plain(Extragradient()),
+            "optimistic": plain(Optimistic()),
+            "rk4": plain(RungeKutta(4)),
+            "consensus": plain(Simultaneous(), Consensus(gamma)),
+        },
+    )
+    high = {
+        name: found[name].steps.high * 0.1
+        for name in ("alternating", "extragradient", "optimistic", "rk4", "consensus")
+    }
+    assert found["simultaneous"].steps.best is None
+    assert found["simultaneous"].steps.high == 0
+    # 2/s, 1/s, 1/(sqrt(3) s), 2 sqrt(2)/s and 2 gamma/(1 + gamma^2 s^2), all from zero on.
+    wanted = {
+        "alternating": 2 / sigma,
+        "extragradient": 1 / sigma,
+        "optimistic": 1 / (3**0.5 * sigma),
+        "rk4": 8**0.5 / sigma,
+        "consensus": 2 * gamma / (1 + gamma**2 * sigma**2),
+    }
+    for name, limit in wanted.items():
+        assert high[name] == pytest.approx(limit, rel=1e-5), name
+        assert found[name].steps.low == 0
+    # 1 - y^2 + y^4 is least at y^2 = 1/2; two gradients a step.
+    assert found["extragradient"].steps.best * 0.1 == pytest.approx(0.5**0.5 / sigma, rel=1e-3)
+    assert found["extragradient"].growth == pytest.approx(0.75**0.25, rel=1e-6)
+    assert found["alternating"].growth == pytest.approx(1, abs=1e-8)
+    assert "Bounded and no more" in found["alternating"].why
+    assert "a rotation grows at every step size" in found["simultaneous"].why
+    assert found.candidates[-1].name in ("simultaneous", found.running)
+
+
+def test_steps_with_a_minimum_and_points_that_the_flow_leaves():
+    """Proximal steps settle at a repelling point once they are longer than 2 over its rate; that is said."""
+    from separatrix.dynamics import Proximal
+
+    field = linear(torch.diag(torch.tensor([0.5, -1.0], dtype=torch.float64)), {"a": 1, "b": 1})
+    own = Method(SGD(1.0), Simultaneous())
+    found = advise(field, method=own, candidates={"proximal": Method(SGD(1.0), Proximal())})
+    assert found.growing == 1
+    row = found["proximal"]
+    assert row.steps.low == pytest.approx(4.0, rel=1e-5)
+    assert row.attracts
+    assert "small steps are not safe" in row.why
+    assert not found["simultaneous, no momentum"].attracts
+
+
+def test_an_attracting_point_that_is_no_local_nash_equilibrium_is_named():
+    problem = load("attracting-not-nash")
+    for tensor in problem.game.models.values():
+        tensor.data.zero_()
+    found = advise(problem, candidates={})
+    assert "no local Nash equilibrium" in found.point
+    assert "gradient play is drawn to" in found.point
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_range_on_random_games_agrees_with_bisection_of_the_simulated_map(seed: int):
+    """The simulated radius comes from the method's own steps on unit vectors, with no eigenvalue of the field."""
+    g = torch.Generator().manual_seed(seed)
+    n = 2 + seed % 3
+    matrix = torch.randn(2 * n, 2 * n, generator=g, dtype=torch.float64)
+    matrix -= (0.3 + float(torch.linalg.eigvals(matrix).real.max())) * torch.eye(2 * n, dtype=torch.float64)
+    field = linear(matrix, {"a": n, "b": n})
+    found = advise(
+        field, method=Method(SGD(1.0), Simultaneous()), candidates={k: Method(SGD(1.0), s) for k, s in MEANS.items()}
+    )
+
+    def radius(scheme, step: float) -> float:
+        method = Method(SGD(step), scheme)
+        columns = [method.step(field, e, method.init(field, e)[1])[0] for e in torch.eye(2 * n, dtype=torch.float64)]
+        return float(torch.linalg.eigvals(torch.stack(columns, 1)).abs().max())
+
+    for name, scheme in MEANS.items():
+        steps = found[name].steps
+        if steps.best is None:
+            assert radius(scheme, 1e-3) > 1
+            continue
+        assert radius(scheme, steps.best) ** (1 / found[name].gradients) == pytest.approx(steps.growth, rel=1e-9)
+        low, high = steps.best, 2 * steps.high
+        assert radius(scheme, high) > 1
+        for _ in range(24):
+            middle = (low * high) ** 0.5
+            low, high = (middle, high) if radius(scheme, middle) <= 1 else (low, middle)
+        assert steps.high == pytest.approx(low, rel=1e-4)
+
+
+def test_a_transient_equals_the_largest_power():
+    matrix = torch.tensor([[-1.0, 40.0], [0.0, -1.2]], dtype=torch.float64)
+    own = Method(SGD(0.1), Simultaneous())
+    found = advise(linear(matrix, {"a": 1, "b": 1}), method=own, candidates={}, remaining=60)
+    row = found["simultaneous, no momentum"]
+    period = torch.eye(2, dtype=torch.float64) + 0.1 * row.steps.best * matrix
+    powers = [float(torch.linalg.matrix_norm(torch.linalg.matrix_power(period, k), 2)) for k in range(61)]
+    assert row.transient.value == pytest.approx(max(powers), rel=1e-12)
+    assert row.transient.step == powers.index(max(powers))
+    assert row.transient.value > 5
+    assert "fold before it fades" in row.why
+
+
+def test_modes_that_never_move_do_not_count():
+    found = advise(load("bilinear", sigma=torch.tensor([[1.0], [0.0]])), candidates={"ahead": plain(Extragradient())})
+    assert found.neutral == 1
+    assert found["ahead"].steps.high * 0.1 == pytest.approx(1, rel=1e-5)
+    assert found["ahead"].growth < 0.95
+
+
+def test_what_has_no_linear_map_has_no_prediction_and_says_so():
+    found = advise(load("bilinear"), candidates={"clipped": plain(CurvatureClipped())})
+    assert found["clipped"].steps is None
+    assert "no linear map" in found["clipped"].why
+    problem = load("bilinear")
+    players = problem.game.models
+    optimizers = {p: torch.optim.Adagrad([t], lr=0.1) for p, t in players.items()}
+    blind = advise(problem, optimizers=optimizers)
+    assert all(row.steps is None for row in blind.candidates)
+    assert "No method has a safe step" in blind.sentence
+    assert "Adagrad" in str(blind)
+
+
+def test_the_advice_is_saved_and_printed(tmp_path):
+    found = advise(load("bilinear"), candidates={"ahead": plain(Extragradient())})
+    data = json.loads(found.save(tmp_path / "advice.json").read_text())
+    assert data["rows"][0]["method"] == found.candidates[0].name
+    assert data["horizon"]["steps"] == 64
+    page = found.save(tmp_path / "advice.md").read_text()
+    assert page.startswith("# Advice for bilinear")
+    assert "half-life of 69" in str(found)
+    with pytest.raises(InputError, match="suffix must be one of"):
+        found.save(tmp_path / "advice.txt")
+    with pytest.raises(InputError, match="no candidate"):
+        found["nobody"]
+
+
+def test_bad_input_is_told():
+    game = Game({"x": torch.ones(1), "y": torch.ones(1)}, lambda m, b: (m["x"] * m["y"]).sum())
+    with pytest.raises(InputError, match="bind a game to data first"):
+        advise(game)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="at least 2 minibatches"):
+        advise(load("bilinear"), noise=1)
+    with pytest.raises(InputError, match="race and lanes"):
+        advise(load("bilinear"), race=-1)
+    with pytest.raises(InputError, match="same players"):
+        advise(load("bilinear"), remedies={"other": load("dirac-gan")})
+
+
+def test_the_race_runs_leaders_beside_the_running_method_and_puts_everything_back():
+    problem = load("noisy-bilinear")
+    before = {p: t.clone() for p, t in problem.game.models.items()}
+    candidates = {"ahead": plain(Extragradient()), "alternating": plain(Alternating())}
+    found = advise(problem, candidates=candidates, race=60, seeds=2, lanes=2, noise=6)
+    assert found.race is not None
+    assert found.race.rows[0].name == "simultaneous, no momentum, as it runs"
+    assert found.pick in found.raced
+    assert "it did best in the race" in found.sentence
+    assert found.costs["race"] > 0
+    for player, tensor in problem.game.models.items():
+        assert torch.equal(tensor, before[player])
+
+
+def test_a_remedy_is_measured_at_the_same_point_and_raced_from_there():
+    pairs = {"x": torch.ones(1, dtype=torch.float64), "y": torch.ones(1, dtype=torch.float64)}
+    plain_game = Game(pairs, lambda m, b: (m["x"] * m["y"]).sum(), name="plain")
+    damped = Game(
+        {p: torch.full((1,), 5.0, dtype=torch.float64) for p in pairs},
+        lambda m, b: {"x": (m["x"] * m["y"]).sum(), "y": -(m["x"] * m["y"]).sum() + m["y"].square().sum() / 2},
+        name="damped",
+    )
+    score = lambda models: {"far": sum(float(t.abs().sum()) for t in models.values())}  # noqa: E731
+    options = {"method": Method(SGD(0.1), Simultaneous()), "score": score, "better": {"far": "lower"}}
+    found = advise(
+        Problem(plain_game, "plain", **options),
+        remedies={"damped": Problem(damped, "damped", **options)},
+        candidates={},
+        race=40,
+        seeds=1,
+    )
+    row = found["damped: simultaneous, no momentum"]
+    # m = 1 + h l with l = (-1 +- i sqrt 3) / 2: safe up to h = 1.
+    assert row.steps.high * 0.1 == pytest.approx(1.0, rel=1e-5)
+    assert found["simultaneous, no momentum"].steps.best is None
+    assert any(lane.startswith("damped") for lane in found.raced)
+    assert float(damped.models["x"].detach()) == 5.0
+    assert float(plain_game.models["x"].detach()) == 1.0
+    assert found.race["simultaneous, no momentum, as it runs"].score["far"].median > 1.5
+
+
+def test_frozen_bases_are_candidates_too():
+    found = advise(
+        linear(torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64), {"x": 1, "y": 1}),
+        method=Method(Frozen(0.1, Mode()), Extragradient()),
+        candidates={},
+    )
+    assert found[found.running].steps.high == pytest.approx(10, rel=1e-5)
+    assert found.candidates[0].growth < 1 < inf
