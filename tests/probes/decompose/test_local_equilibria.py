@@ -3,13 +3,14 @@
 import pytest
 import torch
 
-from separatrix.errors import InputError
+from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import FunctionField, Space
 from separatrix.linalg import Block, Dense
 from separatrix.probes.decompose import local_equilibrium, path_angle
-from separatrix.probes.decompose.equilibria import SchurComplement, lowest_curvature
+from separatrix.probes.decompose.curvatures import SchurComplement, lowest_curvature, schur_curvature
 
 TWO = Space.of_sizes({"x": 1, "y": 1})
+SIX = Space.of_sizes({"x": 6, "y": 6})
 ZERO = torch.zeros(2, dtype=torch.float64)
 
 
@@ -144,3 +145,61 @@ def test_a_path_angle_needs_two_points_and_both_sides():
         path_angle(field, start, start)
     with pytest.raises(InputError, match="both sides of the end"):
         path_angle(field, start, alphas=torch.linspace(0, 1, 5))
+
+
+def players_of_six(generator: torch.Generator, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A singular curvature of rank three, a positive definite one, and a coupling."""
+    A, B, C = (torch.randn(k, 6, generator=generator, dtype=dtype) for k in (3, 6, 6))
+    return A.T @ A, B @ B.T + torch.eye(6, dtype=dtype), C
+
+
+def jacobian(Hx: torch.Tensor, Hy: torch.Tensor, B: torch.Tensor) -> Dense:
+    return Dense(torch.cat([torch.cat([-Hx, -B], 1), torch.cat([B.T, -Hy], 1)]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rounding_of_a_float32_jacobian_decides_nothing(seed):
+    """A curvature that is singular but for float32 rounding is undecided, though the test itself runs in float64."""
+    singular, definite, across = players_of_six(torch.Generator().manual_seed(seed), torch.float32)
+    found = local_equilibrium(jacobian(singular, definite, across), SIX, torch.zeros(12))
+    assert (found.own["x"].positive, found.own["y"].positive, found.nash) == ("undecided", "yes", "undecided")
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_schur_complement_of_zero_is_undecided_however_ill_conditioned_the_follower_is(seed):
+    singular, definite, across = players_of_six(torch.Generator().manual_seed(seed), torch.float64)
+    follower = definite - 0.999 * torch.linalg.eigvalsh(definite)[0] * torch.eye(6, dtype=torch.float64)
+    leader = singular - across @ torch.linalg.solve(follower, across.T)
+    found = local_equilibrium(jacobian(leader, follower, across), SIX, torch.zeros(12))
+    assert found.schur.positive == "undecided"
+    assert found.minimax == "undecided"
+    clear = local_equilibrium(jacobian(leader + torch.eye(6), follower, across), SIX, torch.zeros(12))
+    assert clear.minimax == "yes"
+    assert clear.schur.lowest == pytest.approx(1, abs=1e-6)
+
+
+def test_the_matrix_free_schur_complement_of_zero_is_undecided():
+    """What conjugate gradients leave of the follower's system counts as noise."""
+    singular, definite, across = players_of_six(torch.Generator().manual_seed(0), torch.float64)
+    leader = singular - across @ torch.linalg.solve(definite, across.T)
+    operator = jacobian(leader, definite, across)
+    below = lowest_curvature(Block(operator, SIX.index("y"), SIX.index("y"), tags={"symmetric"}))
+    found = schur_curvature(Block(operator, torch.arange(12), torch.arange(12)), SIX, "x", "y", below, 2.2e-16, 50, 0)
+    assert found.positive == "undecided"
+    assert 1e-10 < found.noise < 1e-4
+
+
+def test_a_field_that_is_small_everywhere_is_not_at_rest():
+    """The same game in other units of the loss: a Newton step of length one stays one."""
+    game = zero_sum(1, 1, -1)
+    for scale in (1e-12, 1e-9, 1.0):
+        assert not local_equilibrium(Dense(scale * game.matrix), TWO, ZERO + scale).at_rest
+        assert local_equilibrium(Dense(scale * game.matrix), TWO, ZERO + 1e-7 * scale).at_rest
+
+
+def test_what_is_not_finite_is_refused():
+    broken = Dense(torch.tensor([[float("nan"), 1.0], [-1.0, -1.0]], dtype=torch.float64))
+    with pytest.raises(NonFiniteError, match="1 of 4 entries of the Jacobian"):
+        local_equilibrium(broken, TWO, ZERO)
+    with pytest.raises(NonFiniteError, match="the velocity is not finite"):
+        local_equilibrium(zero_sum(1, 1, -1), TWO, ZERO + float("inf"))

@@ -14,8 +14,9 @@ from separatrix.probes.decompose.along_paths import Jump, LineIntegral, Potentia
 from separatrix.probes.decompose.balance import Balance, balance
 from separatrix.probes.decompose.box import decompose_box
 from separatrix.probes.decompose.conservativity import Conservativity, conservativity
+from separatrix.probes.decompose.curvatures import Curvature
 from separatrix.probes.decompose.differential_games import DifferentialDecomposition, decompose_polynomial_game
-from separatrix.probes.decompose.equilibria import Curvature, LocalEquilibrium, local_equilibrium
+from separatrix.probes.decompose.equilibria import LocalEquilibrium, local_equilibrium
 from separatrix.probes.decompose.features import Features, polynomial_features, radial_features, random_features
 from separatrix.probes.decompose.finite_games import GameDecomposition, decompose_game, interactions
 from separatrix.probes.decompose.flow_dimension import FlowDimension, flow_dimension

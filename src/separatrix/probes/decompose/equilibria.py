@@ -14,43 +14,16 @@ below every eigenvalue that fail with a stated small probability.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.errors import InputError
+from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import Space
-from separatrix.linalg import Block, Dense, LinearOperator, Stability, Tagged, cg, extremes, stability
+from separatrix.linalg import Block, Dense, LinearOperator, Stability, stability
 from separatrix.linalg.eigen import DENSE_UP_TO
+from separatrix.probes.decompose.curvatures import Answer, Curvature, lowest_curvature, schur_curvature
 from separatrix.probes.numbers import number
-
-Answer = Literal["yes", "no", "undecided"]
-
-
-@dataclass(frozen=True)
-class Curvature:
-    """The lowest end of a symmetric curvature, in the optimiser's sign: positive = curved upwards.
-
-    Attributes:
-        lowest: the lowest curvature found, a Rayleigh quotient: some eigenvalue lies below or at it.
-        bound: below every eigenvalue, but for the failure probability.
-        failure: that probability; 0 where the whole spectrum was computed.
-        noise: curvatures within this of zero cannot be told from it.
-        positive: *yes* where ``bound`` is above the noise, *no* where ``lowest`` is below it, else *undecided*.
-    """
-
-    lowest: float
-    bound: float
-    failure: float
-    noise: float
-
-    @property
-    def positive(self) -> Answer:
-        if self.bound > self.noise:
-            return "yes"
-        return "no" if self.lowest < -self.noise else "undecided"
 
 
 @dataclass(frozen=True)
@@ -119,13 +92,15 @@ def local_equilibrium(
         operator: the Jacobian ``v'``, ``(n, n)``, in the metric in which stability is asked.
         space: whose players own its rows; no shared coordinates.
         velocity: ``v``, ``(n,)``.
-        rest: a field shorter than this counts as zero.
+        rest: a field shorter than this counts as zero, if a Newton step would also be shorter than its square root: a field
+            that is merely small everywhere has no rest point for it.
         leader: who moves first in minimax; the first of two players where ``None``.
         max_products: for each of the tests; up to n = 2000 the matrix is formed instead.
         seed: of the start vectors.
 
     Raises:
         InputError: shared coordinates, an unknown leader, or a velocity of another size.
+        NonFiniteError: a velocity or a Jacobian that is not finite.
 
     Cost: ``n`` products up to n = 2000. Beyond, up to ``max_products`` of each kind for every player and the flow, and as
     many again for minimax, where each product of the Schur complement solves one system with the follower's block.
@@ -136,10 +111,14 @@ def local_equilibrium(
     players = [p for p in space.players if space.size(p)]
     if leader is not None and leader not in players:
         raise InputError(f"no player {leader!r} to lead; the players are {', '.join(players)}.")
+    if not bool(torch.isfinite(velocity).all()):
+        raise NonFiniteError("the velocity is not finite here, so this is no equilibrium and no point to ask about.")
     dense = space.n <= DENSE_UP_TO
-    matrix: LinearOperator = Dense(operator.to_dense().double()) if dense else operator
-    own = {p: lowest_curvature(_own(matrix, space, p), max_products=max_products, seed=seed) for p in players}
+    matrix: LinearOperator = Dense(_finite(operator.to_dense().double())) if dense else operator
+    eps = float(torch.finfo(operator.dtype).eps)  # a Jacobian found in float32 is no better for being kept in float64
+    own = {p: lowest_curvature(_own(matrix, space, p), max_products=max_products, seed=seed, eps=eps) for p in players}
     speed = float(velocity.double().norm())
+    rest = min(rest, rest**0.5 * _gain(matrix, seed))
     at_rest = speed <= rest
     zero_sum, schur = None, None
     if len(players) == 2:
@@ -147,8 +126,7 @@ def local_equilibrium(
         follower = next(p for p in players if p != leader)
         zero_sum = _distance_from_zero_sum(matrix, space, leader, follower, seed)
         if zero_sum <= 1e3 * torch.finfo(operator.dtype).eps and own[follower].positive == "yes":
-            complement = SchurComplement(matrix, space, leader, follower)
-            schur = lowest_curvature(complement, max_products=max_products, seed=seed)
+            schur = schur_curvature(matrix, space, leader, follower, own[follower], eps, max_products, seed)
     else:
         leader = None
     flow = stability(matrix, max_products=max(6 * max_products, 2 * space.n if dense else 12), seed=seed)
@@ -163,43 +141,20 @@ def local_equilibrium(
     return LocalEquilibrium(at_rest, speed, own, schur, leader, zero_sum, nash, minimax, flow, stable, both, sentence)
 
 
-def lowest_curvature(block: LinearOperator, *, max_products: int = 200, seed: int = 0) -> Curvature:
-    """The low end of ``-block``, a symmetric operator in field sign, as a curvature with its certificate."""
-    if isinstance(block, Dense) or block.shape[0] <= 2:
-        matrix = block.to_dense().double()
-        values = torch.linalg.eigvalsh((matrix + matrix.T) / 2)
-        # LAPACK's eigenvalues err by a small multiple of eps |H|; a Hessian off symmetry errs by that much, too.
-        noise = 10 * _eps(block) * len(values) ** 0.5 * float(values.abs().max()) + float((matrix - matrix.T).norm())
-        lowest = -float(values[-1])
-        return Curvature(lowest, lowest - noise, 0.0, noise)
-    found = extremes(block, max_products=min(max_products, block.shape[0]), seed=seed)
-    noise = 100 * _eps(block) * max(abs(found.lowest), abs(found.highest))
-    return Curvature(-found.highest, -found.upper_bound, found.failure, noise)
+def _gain(matrix: LinearOperator, seed: int) -> float:
+    """By how much the operator stretches a random vector: its root mean square singular value, roughly."""
+    z = torch.randn(matrix.shape[1], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return float((matrix @ z.to(matrix.device, matrix.dtype)).double().norm() / z.norm())
 
 
-class SchurComplement(LinearOperator):
-    """``J_xx - J_xy J_yy^-1 J_yx`` of a zero-sum game's Jacobian, symmetric; ``-J_yy`` must be positive definite.
-
-    Cost: a product solves one system with ``J_yy`` by conjugate gradients, to a relative residual of 1e-8 in float64, 1e-5
-    in float32.
-    """
-
-    def __init__(self, jacobian: LinearOperator, space: Space, leader: str, follower: str) -> None:
-        x, y = space.index(leader), space.index(follower)
-        own = Block(jacobian, x, x)
-        super().__init__(own.shape, dtype=own.dtype, device=own.device, tags={"symmetric"})
-        self.own, self.down, self.up = own, Block(jacobian, y, x), Block(jacobian, x, y)
-        self.answer = Tagged(-1.0 * Block(jacobian, y, y, tags={"symmetric"}), {"symmetric", "definite"})
-        self.tol = 1e-8 if own.dtype == torch.float64 else 1e-5
-
-    def _apply(self, u: Tensor) -> Tensor:
-        own: Tensor = self.own @ u
-        right = self.down @ u
-        if bool(right.any()):
-            own = own + self.up @ cg(self.answer, right, tol=self.tol).value
-        return own
-
-    _apply_transpose = _apply
+def _finite(matrix: Tensor) -> Tensor:
+    if not bool(torch.isfinite(matrix).all()):
+        bad = int((~torch.isfinite(matrix)).sum())
+        raise NonFiniteError(
+            f"{bad} of {matrix.numel()} entries of the Jacobian are not finite; check the losses at this point (a log or a "
+            "square root at zero, an overflow)."
+        )
+    return matrix
 
 
 def _own(matrix: LinearOperator, space: Space, player: str) -> LinearOperator:
@@ -243,10 +198,6 @@ def _all(answers: list[Answer]) -> Answer:
     if "no" in answers:
         return "no"
     return "undecided" if "undecided" in answers else "yes"
-
-
-def _eps(operator: LinearOperator) -> float:
-    return float(np.finfo(np.float32 if operator.dtype == torch.float32 else np.float64).eps)
 
 
 def _plain(curvature: Curvature) -> dict[str, object]:
