@@ -186,3 +186,24 @@ def test_a_full_space_shows_no_gap():
     assert "no gap" in found.status
     with pytest.raises(InputError, match="noise falls"):
         flow_dimension(lambda x, sigma: -x, torch.ones(2), sigma_max=0.1, sigma_min=5.0)
+
+
+def test_the_weak_tests_refuse_true_hypotheses_about_as_rarely_as_they_say():
+    """A true score with a gauge part: p-values are uniform, so one in ten lies below 0.1 and next to none below 0.001."""
+    variance = torch.tensor([4.0, 1.0], dtype=torch.float64)
+    gauge, density = [], []
+    for seed in range(60):
+        x = torch.randn(600, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * variance.sqrt()
+        found = gauge_split(lambda p: -p / variance + (p / variance) @ TURN.T, x, polynomial_features(x, 2), seed=seed)
+        gauge.append(found.gauge.p_value)
+        density.append(found.density_survives.p_value)
+    for values in (torch.tensor(gauge), torch.tensor(density)):
+        assert (values < 1e-3).double().mean() <= 1 / 60
+        assert (values < 0.1).double().mean() <= 0.2
+        assert 0.3 < (values < 0.5).double().mean() < 0.7
+
+
+def test_a_rest_of_rounding_holds_no_gradient():
+    """A linear score is fitted exactly by a quadratic; what is left is rounding and says nothing about the basis."""
+    x = torch.randn(400, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert gauge_split(lambda p: -0.7 * p, x, polynomial_features(x, 2)).gauge.holds == "yes"

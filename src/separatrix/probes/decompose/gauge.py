@@ -33,6 +33,8 @@ Answer = Literal["yes", "no", "undecided"]
 WAVES = 8
 # P-values above the first keep the hypothesis, below the second refuse it.
 KEEP, REFUSE = 0.01, 1e-4
+# Combinations of test functions with less than this share of the largest variance are left out, in units of their spread.
+DISTINCT = 0.01
 JACOBIANS = 64
 
 
@@ -143,8 +145,10 @@ def gauge_split(
         )
     y, v = x[held], values[held]
     rest = v - fit.gradient(y)
-    gauge = _weak_test(rest, torch.zeros(len(y), probes.count, dtype=torch.float64), probes, y)
-    survives = _weak_test(v, probes.laplacians(y), probes, y)
+    # The fit makes the rest orthogonal to gradients on its own samples, so both samples' noise is in the means.
+    nothing = torch.zeros(len(y), probes.count, dtype=torch.float64)
+    gauge = _weak_test(rest, nothing, probes, y, v, inflation=1 + len(y) / fit.training)
+    survives = _weak_test(v, probes.laplacians(y), probes, y, v)
     rotation = _rotation_share(score, y[:JACOBIANS])
     error, drift = None, None
     if true_score is not None:
@@ -166,22 +170,32 @@ def _values(score: Score, x: Tensor) -> Tensor:
     return found.detach().double().cpu()
 
 
-def _weak_test(field: Tensor, laplacians: Tensor, probes: Features, x: Tensor) -> WeakTest:
-    """Hotelling's test of ``E[field . grad f + laplacian] = 0`` over all test functions."""
+def _weak_test(
+    field: Tensor, laplacians: Tensor, probes: Features, x: Tensor, values: Tensor, *, inflation: float = 1.0
+) -> WeakTest:
+    """Hotelling's test of ``E[field . grad f + laplacian] = 0`` over all test functions.
+
+    ``values`` are of the whole score, for its size; ``inflation`` multiplies the variance of the means, for a field that was
+    fitted to other samples.
+    """
     slopes = probes.gradients(x)
     terms = (field[:, :, None] * slopes).sum(1) + laplacians
     count = len(terms)
     mean = terms.mean(0)
-    centred = terms - mean
-    covariance = centred.T @ centred / (count - 1)
-    stderr = covariance.diagonal().sqrt() / math.sqrt(count)
-    # A term that is zero at every sample says nothing; the pseudo-inverse leaves it out.
-    inverse = torch.linalg.pinv(covariance, hermitian=True, rtol=1e-10)
-    rank = int(torch.linalg.matrix_rank(covariance, hermitian=True, rtol=1e-10)) if bool(covariance.any()) else 0
+    stderr = terms.std(0) * math.sqrt(inflation / count)
+    # A term that is zero at every sample, but for rounding, says nothing.
+    size = float(values.square().sum(1).mean() * slopes.square().sum(1).mean()) ** 0.5
+    useful = terms.std(0) > 1e-9 * size
+    scaled = ((terms - mean) / terms.std(0).clamp(min=1e-300))[:, useful]
+    variances, directions = torch.linalg.eigh(scaled.T @ scaled / (count - 1))
+    # Waves that are nearly alike differ by functions with heavy tails, which are far from normal at these sample sizes.
+    kept = variances > DISTINCT * variances[-1:]
+    rank = int(kept.sum())
     if rank == 0:
         p = 1.0
     else:
-        statistic = count * float(mean @ inverse @ mean) * (count - rank) / (rank * (count - 1))
+        score = directions[:, kept].T @ (mean / stderr.clamp(min=1e-300))[useful]
+        statistic = float((score.square() / variances[kept]).sum()) * (count - rank) / (rank * (count - 1))
         p = float(f_distribution.sf(statistic, rank, count - rank))
     holds: Answer = "yes" if p >= KEEP else "no" if p < REFUSE else "undecided"
     whole = float(field.square().sum(1).mean())
