@@ -113,7 +113,10 @@ def test_a_target_that_cannot_be_had_is_named_with_the_remedy(refused, target: s
         ("import sys\nsys.exit(4)\n", r"importing bad.py raised SystemExit: 4 \(.*bad.py, line 2\)"),
         ("import separatrix as sx\ngame = sx.Game({}, print)\n", "a game needs at least one player"),
         ("", "bad.py has no 'game'; it defines nothing"),
-        ("import separatrix as sx\ngame = sx.Run(print, {})\n", r"is a Run; .* measured from Python: sx.twins\(run\)"),
+        (
+            "import separatrix as sx\ngame = sx.Run(print, {})\n",
+            r"is a Run, .* `separatrix diagnose bad.py:game` measures it",
+        ),
     ],
 )
 def test_a_file_that_does_not_import_is_named_with_its_line(refused, tmp_path: Path, source: str, message: str) -> None:

@@ -105,7 +105,7 @@ Target = Annotated[
     typer.Argument(
         metavar="TARGET",
         help="zoo:NAME (separatrix zoo lists them), path/to/file.py:NAME or package.module:NAME: a Problem, a Field, a Game, "
-        "or a function that returns one. Without TARGET: the bundled digits GAN.",
+        "or a function that returns one; diagnose takes a Run too. Without TARGET: the bundled digits GAN.",
         show_default=False,
     ),
 ]

@@ -52,15 +52,15 @@ class Start:
         return replace(self.problem, method=self.method)
 
 
-def start(request: Request, talk: Talk) -> Start:
-    """Load the target and bring it to where the request wants it.
+def start(request: Request, talk: Talk, target: Problem | None = None) -> Start:
+    """Load the target, unless it is given, and bring it to where the request wants it.
 
     Raises:
         InputError: anything in the request does not fit the target; before any training.
     """
     saved = None if request.checkpoint is None else read_checkpoint(request.checkpoint)
     device = None if request.device is None else find_device(request.device)
-    problem = _with_data(find_target(request.target or DEFAULT_TARGET), request)
+    problem = _with_data(find_target(request.target or DEFAULT_TARGET) if target is None else target, request)
     problem = _placed(problem, device, request.dtype)
     found = Start(problem, find_method(problem, request.optimizers, request.method))
     if saved is not None:

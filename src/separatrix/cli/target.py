@@ -38,6 +38,18 @@ def find_target(target: str) -> Problem:
     return _as_problem(find_object(target), target)
 
 
+def find_measured(target: str) -> Problem | Run:
+    """The problem or the run that a TARGET names.
+
+    Raises:
+        InputError: as for :func:`find_target`.
+    """
+    found = find_object(target)
+    if not isinstance(found, _MEASURED) and inspect.isroutine(found):
+        found = called(found, target)
+    return found if isinstance(found, Run) else _as_problem(found, target)
+
+
 def find_object(target: str) -> Any:
     """What a TARGET names, whatever it is.
 
@@ -173,11 +185,12 @@ def _named(module: ModuleType, name: str, place: str) -> Any:
     raise InputError(f"{place} has no {name!r}; {hint}")
 
 
-_OURS = tuple(kind.__module__ for kind in (Problem, Game, Field, GameField, nn.Sequential))
+_MEASURED = (Problem, Game, Field, Run)
+_OURS = tuple(kind.__module__ for kind in (Problem, Game, Field, GameField, Run, nn.Sequential))
 
 
 def _as_problem(found: Any, target: str) -> Problem:
-    if not isinstance(found, (Problem, Game, Field)) and inspect.isroutine(found):
+    if not isinstance(found, _MEASURED) and inspect.isroutine(found):
         found = called(found, target)
     if isinstance(found, Problem):
         return found
@@ -187,8 +200,11 @@ def _as_problem(found: Any, target: str) -> Problem:
     if isinstance(found, (Game, Field)):
         return Problem(found, found.name)
     if isinstance(found, Run):
-        remedy = "a Run is measured from Python: sx.twins(run)"
-    elif hasattr(found, "parameters"):
+        raise InputError(
+            f"TARGET {target!r} is a Run, a training step as a black box, which has no field; `separatrix diagnose {target}` measures "
+            "it. For this command write its losses as a Game: sx.Game(players, losses)."
+        )
+    if hasattr(found, "parameters"):
         remedy = "a model becomes a one-player game with its loss: sx.Loss(model, f)"
     else:
         remedy = "sx.Game(players, losses) makes a Game"
