@@ -185,3 +185,38 @@ def test_paths_planes_and_radii_that_are_none_are_refused():
     with pytest.raises(InputError, match="a plane is two directions"):
         circulation(spin, ZERO, tensor([1, 0]), 1.0)
     assert line_integral(spin, tensor([1, 0], [1, 0])).value == 0
+
+
+def test_a_field_that_is_zero_in_the_middle_of_a_segment_is_integrated_to_the_tolerance():
+    field = FunctionField(lambda x: torch.stack([x[0] - 0.5, 0 * x[1]]), torch.zeros(2, dtype=torch.float64))
+    found = line_integral(field, torch.tensor([[0.0, 0.0], [1.0, 0.0]], dtype=torch.float64))
+    assert found.converged
+    assert abs(found.value) <= found.error < 1e-9
+
+
+def test_a_jump_across_a_closed_path_is_said_although_the_integrand_is_smooth():
+    """The second component jumps where the two horizontal sides cross x = 0.123; along them only the first counts."""
+    square = torch.tensor([[1.0, 1], [-1, 1], [-1, -1], [1, -1], [1, 1]], dtype=torch.float64)
+    point = torch.zeros(2, dtype=torch.float64)
+    field = FunctionField(lambda x: torch.stack([-x[0], (x[0] > 0.123).to(x) - x[1]]), point)
+    found = line_integral(field, square)
+    assert found.jump is not None
+    assert torch.isnan(torch.tensor(found.value))
+    assert abs(float(found.jump.place[0]) - 0.123) < 1e-6
+    smooth = line_integral(FunctionField(lambda x: torch.stack([-x[0], -x[1] + x[0].sin()]), point), square)
+    assert smooth.jump is None
+    assert abs(smooth.value - 4 * torch.tensor(1.0, dtype=torch.float64).sin()) < 1e-9
+
+
+@pytest.mark.parametrize("order", [32, 33, 128])
+def test_a_gradient_that_turns_faster_than_the_first_points_is_not_called_singular(order):
+    """``U = Im z^m``: at 16 and 32 points alike the work of ``m = 32`` looks like that of a rotation."""
+
+    def potential(x):
+        return x.norm() ** order * torch.sin(order * torch.atan2(x[1], x[0]))
+
+    here = torch.tensor([1e-3, 1e-3], dtype=torch.float64)
+    field = FunctionField(lambda x: -torch.func.grad(potential)(x), here)
+    found = circulation(field, here, torch.eye(2, dtype=torch.float64), 1.0)
+    assert found.jump is None
+    assert abs(found.value) < 1e-6 * order

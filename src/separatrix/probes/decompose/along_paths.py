@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from scipy.integrate import quad_vec
@@ -22,6 +23,8 @@ from separatrix.probes.numbers import number
 JUMP, HALVINGS = 1e-3, 30
 # An interval this short, as a share of a segment, is looked at for a jump.
 SHORT = 1e-3
+# On a closed path so are neighbouring places between which the field changes by this share of its size.
+SUDDEN = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def line_integral(field: Field, path: Tensor, *, tol: float = 1e-6, max_gradient
     Raises:
         InputError: fewer than two corners, or of another size.
 
-    Cost: at least 15 gradients a segment.
+    Cost: at least 17 gradients a segment, and 30 where a jump is chased.
 
     Example:
         >>> from separatrix.fields import FunctionField
@@ -98,14 +101,20 @@ def line_integral(field: Field, path: Tensor, *, tol: float = 1e-6, max_gradient
         return path[i] + (s - i) * steps[i]
 
     squares = []
+    signs = (
+        torch.randint(0, 2, (field.space.n,), generator=torch.Generator().manual_seed(0)).to(path.device) * 2.0 - 1.0
+    )
+    seen: list[tuple[float, float]] = []  # one number of each value, in which a jump across the path shows, too
 
     def integrand(s: float) -> float:
         v = field(along(s)).double()
         squares.append(float(v @ v))
+        seen.append((s, float(v @ signs.double())))
         return float(v @ steps[min(int(s), len(steps) - 1)].double())
 
     try:
-        sizes = [field(along(k + 0.5)).double().norm() for k in range(len(steps))]
+        # Off the middle, where symmetric fields are zero.
+        sizes = [field(along(k + share)).double().norm() for k in range(len(steps)) for share in (0.21, 0.68)]
         scale = max(float(torch.stack(sizes).square().mean().sqrt()), 1e-300)
         found, error, info = quad_vec(
             integrand,
@@ -124,16 +133,25 @@ def line_integral(field: Field, path: Tensor, *, tol: float = 1e-6, max_gradient
             math.nan, math.nan, length, False, Jump(path[0] * math.nan, math.inf), field.gradients - spent, f"{problem}"
         )
     size = math.sqrt(sum(squares) / len(squares))
-    value, error, converged = float(found), float(error), bool(info.success)
+    value, error = float(found), float(error)
+    converged = error <= tol * length * size
     # Halving gathers where the field is rough: a jump, if there is one, lies in the shortest interval.
     a, b = min(info.intervals, key=lambda ends: float(ends[1] - ends[0]))
     jump = find_jump(field, along(float(a)), along(float(b)), size) if b - a < SHORT or not converged else None
+    closed = torch.equal(path[0], path[-1])
+    if closed and jump is None:
+        # A jump across the path leaves the integrand smooth.
+        seen.sort()
+        changes = [abs(after[1] - before[1]) for before, after in pairwise(seen)]
+        i = max(range(len(changes)), key=changes.__getitem__)
+        if changes[i] > SUDDEN * size:
+            jump = find_jump(field, along(seen[i][0]), along(seen[i + 1][0]), size)
     status = f"{number(value)} with an error of about {number(error, 1)}"
     if not converged:
         status += ", above the tolerance: raise max_gradients"
     if jump is not None:
         status += f"; the field jumps by {number(jump.size)} on the path"
-        if torch.equal(path[0], path[-1]):
+        if closed:
             status = f"The field jumps by {number(jump.size)} on the loop, so its circulation was not computed"
             value, error, converged = math.nan, math.nan, False
     return LineIntegral(value, error, length, converged, jump, field.gradients - spent, f"{status}.")
