@@ -23,6 +23,8 @@ from separatrix.atlas.study import Outcome, Scale, Study
 from separatrix.errors import InputError
 
 ROOT = Path(__file__).parent
+# What a study has besides its docstring and its declaration, with what it takes.
+NEEDED = {"run": "scale", "draw": "figure, data"}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Entry:
         """
         tree, lines = ast.parse(self.code), self.code.splitlines()
         for node in tree.body:
-            if isinstance(node, ast.Expr) or _is_declaration(node):
+            if isinstance(node, ast.Expr) or _declaration(node):
                 lines[node.lineno - 1 : node.end_lineno] = [""] * ((node.end_lineno or node.lineno) - node.lineno + 1)
         text = "".join(re.sub(r"(^|\s)#.*", "", line) for line in lines)
         return sha256(re.sub(r"\s|,(?=\s*[)\]}])", "", text).encode()).hexdigest()[:16]
@@ -89,14 +91,20 @@ class Entry:
             raise ImportError(f"the study {self.id} needs {error.name}: pip install 'separatrix[{extras}]'") from error
 
     def run(self) -> Callable[[Scale], Outcome]:
-        """Its ``run``."""
-        function: Callable[[Scale], Outcome] = self.module().run
-        return function
+        """Its ``run(scale)``."""
+        run, _ = self._functions()
+        return run
 
     def draw(self) -> Callable[[Any, Mapping[str, Any]], None]:
         """Its ``draw(figure, data)``."""
-        function: Callable[[Any, Mapping[str, Any]], None] = self.module().draw
-        return function
+        _, draw = self._functions()
+        return draw
+
+    def _functions(self) -> tuple[Callable[[Scale], Outcome], Callable[[Any, Mapping[str, Any]], None]]:
+        module = self.module()
+        if missing := [f"{name}({takes})" for name, takes in NEEDED.items() if not hasattr(module, name)]:
+            raise InputError(f"{self.path} lacks {' and '.join(missing)}; see CONTRIBUTING.md, Add a study.")
+        return module.run, module.draw
 
 
 @cache
@@ -137,16 +145,19 @@ def read_study(path: Path) -> Entry:
     """The entry of a file.
 
     Raises:
-        InputError: the file has no docstring or no ``STUDY = Study(...)`` of literals.
+        InputError: the file is not Python, has no docstring or no ``STUDY = Study(...)`` of literals.
     """
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except SyntaxError as error:
+        raise InputError(f"{path}, line {error.lineno}, is not Python: {error.msg}.") from None
     essay = ast.get_docstring(tree)
     if essay is None:
         raise InputError(f"{path} has no docstring; a study begins with its claim in one sentence.")
     for node in tree.body:
-        if _is_declaration(node):
+        if call := _declaration(node):
             try:
-                values = {str(k.arg): ast.literal_eval(k.value) for k in node.value.keywords}  # type: ignore[attr-defined]
+                values = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
                 study = Study(**values)
             except (ValueError, TypeError) as error:
                 raise InputError(
@@ -157,9 +168,11 @@ def read_study(path: Path) -> Entry:
     raise InputError(f"{path} declares no STUDY = Study(...).")
 
 
-def _is_declaration(node: ast.stmt) -> bool:
-    named = isinstance(node, ast.Assign) and [getattr(t, "id", "") for t in node.targets] == ["STUDY"]
-    return named and isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+def _declaration(node: ast.stmt) -> ast.Call | None:
+    """The call in ``STUDY = Study(...)``; ``None`` for any other statement."""
+    if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
+        return None
+    return node.value if [getattr(target, "id", "") for target in node.targets] == ["STUDY"] else None
 
 
 def _docstring(path: Path) -> str:

@@ -12,6 +12,7 @@ import platform
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -124,7 +125,11 @@ def _finish(name: str, scale: str, store: Path, budget: float | None) -> Result 
     except (SeparatrixError, ImportError) as error:
         return Failure(entry.id, str(error))
     except Exception as error:  # one broken study must not stop the others
-        return Failure(entry.id, f"{type(error).__name__}: {error}")
+        lines = [
+            frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == entry.path
+        ]
+        place = f" ({entry.path.name}, line {lines[-1]})" if lines else ""
+        return Failure(entry.id, f"{type(error).__name__}: {error}{place}")
 
 
 @contextmanager

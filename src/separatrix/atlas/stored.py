@@ -113,17 +113,24 @@ def save_result(folder: Path, result: Result) -> Path:
     return write_text(result_path(folder, result.id, result.scale), _on_one_line(text) + "\n")
 
 
-def compact(data: Any) -> Any:
-    """Plain data with six significant digits: enough for a picture."""
+def compact(data: Any, place: str = "figure") -> Any:
+    """Plain data with six significant digits: enough for a picture.
+
+    Raises:
+        InputError: something in it is no number, string, list or dict; says where.
+    """
     if isinstance(data, Mapping):
-        return {str(key): compact(value) for key, value in data.items()}
+        return {str(key): compact(value, f"{place}[{key!r}]") for key, value in data.items()}
     if isinstance(data, (list, tuple)):
-        return [compact(value) for value in data]
+        return [compact(value, f"{place}[{i}]") for i, value in enumerate(data)]
     if isinstance(data, float):
         return float(f"{data:.6g}") if math.isfinite(data) else None
     if data is None or isinstance(data, (bool, int, str)):
         return data
-    raise InputError(f"figure data must be numbers, strings, lists and dicts, got {type(data).__name__}.")
+    raise InputError(
+        f"{place} is a {type(data).__name__}; the data of a figure are stored, so they must be numbers, strings, lists and "
+        "dicts. A tensor or an array becomes a list by .tolist()."
+    )
 
 
 def _on_one_line(text: str) -> str:

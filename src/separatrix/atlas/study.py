@@ -49,8 +49,8 @@ class Study:
     def __post_init__(self) -> None:
         if unknown := set(self.symptoms) - set(SYMPTOMS):
             raise InputError(
-                f"{self.title!r} names the symptoms {sorted(unknown)}, which atlas/symptoms.py does not list; add them "
-                "there, with a sentence."
+                f"{self.title!r} names the symptoms {sorted(unknown)}; atlas/symptoms.py has {', '.join(SYMPTOMS)}. Take one of "
+                "these, or add yours there with a sentence."
             )
 
     @property

@@ -76,7 +76,7 @@ def show_study(name: str, talk: Talk, *, code: bool, results: Path | None) -> in
     else:
         shown += [Text(), Markdown(entry.essay), Text()]
         shown += [Text("No result is stored; run it.")] if result is None else show_result(result)
-        shown += [Text(), Text(entry.study.bibtex, "dim"), Text(f"\nRun it: separatrix atlas run {entry.id}")]
+        shown += [Text(), Text(entry.study.bibtex, "dim"), Text(f"\nRun it: separatrix atlas run {name}")]
     talk.result(data, *shown)
     return 0
 
@@ -102,8 +102,10 @@ def stored(entry: Entry, results: Path | None) -> Result | None:
 def show_result(result: Result) -> list[RenderableType]:
     """Claims and controls as a table, then the notes."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for name, justify in (("verdict", "left"), ("claim", "left"), ("measured", "right"), ("bound", "right")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("verdict", "claim"):
+        table.add_column(name, overflow="fold")
+    for name in ("measured", "bound"):
+        table.add_column(name, justify="right", overflow="fold")
     for claim in result.outcome.claims:
         table.add_row(Text(claim.verdict, STYLES[claim.verdict]), claim.sentence, measured(claim), bound(claim))
     for claim in result.outcome.controls:
