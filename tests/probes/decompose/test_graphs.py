@@ -144,3 +144,45 @@ def test_triangles_weights_and_complexes_that_do_not_fit_are_refused():
         decompose_cochain([1.0], np.ones((1, 1)), np.ones((1, 1)))
     with pytest.raises(InputError, match="no comparison"):
         rank_by_hodge([])
+
+
+@pytest.mark.parametrize("spread", [0.0, 2.0, 4.0, 6.0])
+def test_weights_that_differ_widely_leave_the_harmonic_part_of_a_ring_right(spread):
+    """What goes round a ring is the same on every edge in units of its weight: ``h = c / w``, ``c = sum f / sum 1/w``."""
+    count = 300
+    generator = np.random.default_rng(0)
+    weights = 10 ** generator.uniform(-spread, spread, count)
+    flow = generator.normal(size=count) + 1
+    ring = [(i, (i + 1) % count) for i in range(count)]
+    found = decompose_flow(ring, flow, weights=weights)
+    exact = flow.sum() / (1 / weights).sum() / weights
+    assert np.sqrt(weights @ (found.harmonic.numpy() - exact) ** 2) < 1e-12 * np.sqrt(weights @ flow**2)
+
+
+@pytest.mark.parametrize(
+    ("edges", "error"),
+    [
+        ([(0, 0.5)], "whole ones"),
+        ([("a", "b")], "whole ones"),
+        ([(0, 1, 2)], "2 vertex numbers"),
+        ([(0, 10**9)], "number them without gaps"),
+    ],
+)
+def test_labels_that_are_no_vertex_numbers_are_refused(edges, error):
+    with pytest.raises(InputError, match=error):
+        decompose_flow(edges, [1.0])
+
+
+@pytest.mark.parametrize(
+    ("comparisons", "weights", "error"),
+    [
+        ([(0, 1.5, 1.0)], None, "whole ones"),
+        ([("x", "y", 1.0)], None, "two vertex numbers"),
+        ([(0, 1)], None, "two vertex numbers"),
+        (5, None, "no comparison"),
+        ([(0, 1, 1.0), (0, 1, 3.0)], [-1.0, 2.0], "weights are positive"),
+    ],
+)
+def test_comparisons_that_make_no_sense_are_refused(comparisons, weights, error):
+    with pytest.raises(InputError, match=error):
+        rank_by_hodge(comparisons, weights=weights)

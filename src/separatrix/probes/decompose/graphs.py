@@ -16,14 +16,16 @@ import numpy as np
 import scipy.sparse as sparse
 import torch
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import lsmr
 from torch import Tensor
 
 from separatrix.errors import InputError
+from separatrix.probes.decompose.projections import project, project_on_gradients
 from separatrix.probes.numbers import number
 
-# Rounds of iterative refinement at most, and where they stop.
-ROUNDS, TOLERANCE = 5, 1e-13
+# A residual above this is said.
+UNSOLVED = 1e-11
+# Vertices without an edge that are let pass.
+SPARE_VERTICES = 100_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class FlowDecomposition:
 
     Attributes:
         gradient, curl, harmonic: the parts, ``(m,)`` float64; they add up to the flow.
-        potential: ``phi`` on the cells one dimension below, of least norm: mean zero on each component of a graph.
+        potential: ``phi`` on the cells one dimension below: mean zero on each component of a graph, else least squares'.
         circulation: ``psi`` on the cells one dimension above.
         shares: of the weighted squared norm, by part; NaN for the zero flow.
         residual: of the least-squares problems, ``|B^T r| / (|B| |f|)``: how far the parts are from orthogonal.
@@ -85,13 +87,18 @@ def decompose_flow(
         >>> found.curl.tolist(), found.gradient.round(decimals=12).tolist()
         ([1.0, 1.0, -1.0], [0.0, 0.0, 0.0])
     """
-    pairs = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+    pairs = _vertices(edges, 2, "edges")
     values = _values(flow, len(pairs), "flow")
     low, high = pairs.min(1), pairs.max(1)
     if (low == high).any() or (low < 0).any():
         bad = pairs[(low == high) | (low < 0)][0]
         raise InputError(f"an edge joins two different vertices with labels from 0 on, got {tuple(bad.tolist())}.")
     count = int(pairs.max()) + 1 if len(pairs) else 0
+    if count > SPARE_VERTICES + 2 * len(pairs):
+        raise InputError(
+            f"vertices are numbered from 0 on, {len(pairs)} edges reach vertex {count - 1}; number them without gaps: "
+            "labels, numbers = np.unique(edges, return_inverse=True)."
+        )
     key = low * count + high
     if len(np.unique(key)) < len(key):
         repeated = pairs[np.setdiff1d(np.arange(len(key)), np.unique(key, return_index=True)[1])[0]]
@@ -135,13 +142,19 @@ def rank_by_hodge(comparisons: Iterable[tuple[int, int, float]], *, weights: Any
         >>> scores.round(decimals=12).tolist()
         [-1.0, 0.0, 1.0]
     """
-    rows = list(comparisons)
+    rows = list(comparisons) if isinstance(comparisons, Iterable) else []
     if not rows:
         raise InputError("there is no comparison to rank by.")
-    table = np.array([(a, b, v) for a, b, v in rows], dtype=np.float64)
+    try:
+        table = np.array([(a, b, v) for a, b, v in rows], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a comparison is (a, b, by), two vertex numbers and a number: {error}.") from None
+    pairs = _vertices(table[:, :2], 2, "comparisons")
     each = np.ones(len(rows)) if weights is None else _values(weights, len(rows), "weights")
     swap = table[:, 0] > table[:, 1]
-    ends = np.sort(table[:, :2].astype(np.int64), axis=1)
+    if (each <= 0).any():
+        raise InputError(f"weights are positive, got {each.min():g}; leave a comparison out that does not count.")
+    ends = np.sort(pairs, axis=1)
     by = np.where(swap, -table[:, 2], table[:, 2])
     merged, place = np.unique(ends, axis=0, return_inverse=True)
     weight = np.bincount(place, each, minlength=len(merged))
@@ -174,38 +187,33 @@ def decompose_cochain(values: Any, lower: Any, upper: Any, *, weights: Any = Non
         raise InputError(f"weights are positive, got {weight.min():g}; leave an edge out that does not count.")
     root = np.sqrt(weight)
     scaled = root * flow
-    phi, first, gap_one = _project(sparse.diags_array(root) @ down.T, scaled)
-    psi, second, gap_two = _project(sparse.diags_array(1 / root) @ up, scaled)
+    phi, first, gap_one = project_on_gradients(down, root, scaled)
+    psi, second, gap_two = project(sparse.diags_array(1 / root) @ up, scaled)
     rest = scaled - first - second
     total = float(scaled @ scaled)
     parts = {"gradient": first, "curl": second, "harmonic": rest}
     shares = {name: float(part @ part) / total if total > 0 else float("nan") for name, part in parts.items()}
     gradient, curl, harmonic = (torch.as_tensor(part / root) for part in parts.values())
-    status = _sentence(shares, total)
     residual = max(gap_one, gap_two)
+    status = _sentence(shares, total, residual)
     return FlowDecomposition(
         gradient, curl, harmonic, torch.as_tensor(phi), torch.as_tensor(psi), shares, residual, 0, status
     )
 
 
-def _project(matrix: Any, target: Any) -> tuple[Any, Any, float]:
-    """Least-norm ``x``, ``matrix @ x`` nearest to the target, and the relative residual of the normal equations."""
-    x, size = np.zeros(matrix.shape[1]), float(np.linalg.norm(target))
-    norm = float(sparse.linalg.norm(matrix)) if matrix.shape[1] else 0.0
-    if size == 0 or norm == 0:
-        return x, np.zeros_like(target), 0.0
-    gap = np.inf
-    for _ in range(ROUNDS):
-        better = (
-            x + lsmr(matrix, target - matrix @ x, atol=1e-15, btol=1e-15, conlim=0, maxiter=20 * max(matrix.shape))[0]
+def _vertices(given: Any, columns: int, name: str) -> Any:
+    """``(m, columns)`` vertex numbers; ones with a fraction would be cut to other vertices without a word."""
+    try:
+        numbers = np.asarray(given, dtype=np.float64)
+        table = numbers.reshape(-1, columns) if not numbers.size or numbers.shape[-1] == columns else None
+    except (TypeError, ValueError):
+        table = None
+    if table is None or (table != np.floor(table)).any():
+        raise InputError(
+            f"{name} hold {columns} vertex numbers each, whole ones from 0 on, got {str(given)[:60]}; number other labels by "
+            "np.unique(labels, return_inverse=True)."
         )
-        now = float(np.linalg.norm(matrix.T @ (target - matrix @ better))) / (norm * size)
-        if now >= gap:
-            break
-        x, gap = better, now
-        if gap <= TOLERANCE:
-            break
-    return x, matrix @ x, gap
+    return table.astype(np.int64)
 
 
 def _triangles(wanted: Any | str, key: Any, count: int, low: Any, high: Any) -> Any:
@@ -217,7 +225,7 @@ def _triangles(wanted: Any | str, key: Any, count: int, low: Any, high: Any) -> 
             later.setdefault(a, set()).add(b)
         rows = [(a, b, c) for a, ends in later.items() for b in ends for c in ends & later.get(b, set()) if b < c]
         return np.array(sorted(rows), dtype=np.int64).reshape(-1, 3)
-    corners = np.sort(np.asarray(wanted, dtype=np.int64).reshape(-1, 3), axis=1)
+    corners = np.sort(_vertices(wanted, 3, "triangles"), axis=1)
     known = set(key.tolist())
     for a, b, c in corners.tolist():
         missing = [(p, q) for p, q in ((a, b), (b, c), (a, c)) if p == q or p * count + q not in known]
@@ -255,8 +263,11 @@ def _values(values: Any, length: int, name: str) -> Any:
     return array
 
 
-def _sentence(shares: dict[str, float], total: float) -> str:
+def _sentence(shares: dict[str, float], total: float, residual: float) -> str:
     if total == 0:
         return "Nothing flows."
     said = [f"{shares[name]:.1%} {name}" for name in ("gradient", "curl", "harmonic")]
-    return f"Of the squared norm {number(total)} of the flow {said[0]}, {said[1]}, {said[2]}."
+    text = f"Of the squared norm {number(total)} of the flow {said[0]}, {said[1]}, {said[2]}."
+    if residual > UNSOLVED:
+        text += f" The least squares did not converge (residual {number(residual, 1)}): take weights that differ less."
+    return text
