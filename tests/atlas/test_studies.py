@@ -6,8 +6,10 @@ import ast
 import json
 import math
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import pytest
 import torch
@@ -16,25 +18,46 @@ from matplotlib.figure import Figure
 from separatrix.atlas import SMOKE, Entry, catalogue, load_result, run_study
 from separatrix.atlas.stored import SHIPPED, compact
 from separatrix.atlas.symptoms import FINDINGS, SYMPTOMS
+from separatrix.topology import CubicalComplex, lower_star_gradient, persistence
 
 ROOT = Path(__file__).parents[2]
 STUDIES = list(catalogue().values())
 PARAGRAPHS = ("Checked", "Not reproduced", "Paper and code", "Runtime")
-# CPU-seconds at smoke scale; studies are many and tests must stay quick.
-MOST, MEDIAN = 8.0, 1.5
+# CPU-seconds at smoke scale, where the yardstick takes ``YARD``; studies are many and tests must stay quick.
+MOST, MEDIAN, YARD = 8.0, 1.5, 0.12
 REFERENCES = (ROOT / "docs" / "references.md").read_text(encoding="utf-8")
 
 
+def yardstick() -> float:
+    """CPU-seconds of a fixed task, half of it small matrices and half of it plain Python."""
+    begun, matrix = time.process_time(), torch.eye(64, dtype=torch.float64)
+    for _ in range(5000):
+        matrix = matrix @ matrix
+    assert sum(i * i % 7 for i in range(500_000)) > 0
+    return time.process_time() - begun
+
+
 @pytest.fixture(scope="module")
-def seconds() -> Any:
+def pace() -> float:
+    """How much slower this machine is than the one the limits were set on, at least 1. Loads besides what is loaded only once."""
+    torch.func.jvp(torch.sin, (torch.ones(1),), (torch.ones(1),))
+    persistence(lower_star_gradient(CubicalComplex((3, 3)), torch.rand(3, 3)))
+    return max(1.0, min(yardstick() for _ in range(3)) / YARD)
+
+
+@pytest.fixture(scope="module")
+def seconds(pace: float) -> Iterator[dict[str, float]]:
+    """CPU-seconds by study. Workers share the studies, so that the median is that of some; of a few it says nothing."""
     spent: dict[str, float] = {}
     yield spent
-    if len(spent) == len(STUDIES):
-        assert sorted(spent.values())[len(spent) // 2] <= MEDIAN, spent
+    if len(spent) >= 8:
+        assert median(spent.values()) <= MEDIAN * pace, spent
 
 
 @pytest.mark.parametrize("entry", STUDIES, ids=lambda entry: entry.id)
-def test_a_study_runs_its_closed_forms_hold_and_its_control_fails(entry: Entry, seconds: dict[str, float]) -> None:
+def test_a_study_runs_its_closed_forms_hold_and_its_control_fails(
+    entry: Entry, pace: float, seconds: dict[str, float]
+) -> None:
     entry.module()
     stream = torch.get_rng_state()
     result = run_study(entry, SMOKE)
@@ -45,8 +68,10 @@ def test_a_study_runs_its_closed_forms_hold_and_its_control_fails(entry: Entry, 
     figure = Figure(figsize=entry.study.size)
     entry.draw()(figure, json.loads(json.dumps(compact(outcome.figure))))
     assert figure.axes
-    assert result.seconds < MOST
-    seconds[entry.id] = result.seconds
+    # What a study is the first to load or compile is not its own cost: one that seems slow is asked again.
+    again = result.seconds if result.seconds < MOST * pace else run_study(entry, SMOKE).seconds
+    seconds[entry.id] = min(result.seconds, again)
+    assert seconds[entry.id] < MOST * pace
 
 
 @pytest.mark.parametrize("entry", STUDIES, ids=lambda entry: entry.id)
