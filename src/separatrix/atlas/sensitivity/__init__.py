@@ -1,0 +1,1 @@
+"""Sensitivity: what a small change of the input does to the output."""
