@@ -1,0 +1,1 @@
+"""Physics: fields that solve differential equations, and networks that are trained to."""
