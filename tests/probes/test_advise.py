@@ -198,6 +198,10 @@ def test_the_race_runs_leaders_beside_the_running_method_and_puts_everything_bac
     assert found.pick in found.raced
     assert "it did best in the race" in found.sentence
     assert found.costs["race"] > 0
+    name, step = found.raced[found.pick]
+    assert found.method.bases_for(("x", "y"))["x"].lr == pytest.approx(0.1 * step)
+    assert found.method.scheme == found[name].method.scheme
+    assert found.remedy == ""
     for player, tensor in problem.game.models.items():
         assert torch.equal(tensor, before[player])
 

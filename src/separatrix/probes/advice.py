@@ -11,6 +11,7 @@ from typing import Any
 
 from separatrix.dynamics import Comparison, HalfLife, Method
 from separatrix.errors import InputError
+from separatrix.probes.advise_candidates import fresh, with_step
 from separatrix.probes.advise_noise import MeanSquare
 from separatrix.probes.advise_range import SafeSteps, Transient
 from separatrix.probes.numbers import growth_percent, number, times
@@ -109,6 +110,20 @@ class Advice:
             if row.name == name:
                 return row
         raise InputError(f"no candidate {name!r} in this advice; there are {[row.name for row in self.candidates]}.")
+
+    @property
+    def method(self) -> Method:
+        """The picked method at the picked step, with fresh bases: to be trained with, on the problem of :attr:`remedy`."""
+        name, step = self.raced.get(self.pick, (self.pick, 1.0))
+        chosen = self[name]
+        if not self.raced and chosen.steps is not None and chosen.steps.best is not None:
+            step = chosen.steps.best
+        return with_step(fresh(chosen.method), step)
+
+    @property
+    def remedy(self) -> str:
+        """The picked candidate's remedy; empty for the problem as it is."""
+        return self[self.raced.get(self.pick, (self.pick, 1.0))[0]].remedy
 
     @property
     def sentence(self) -> str:

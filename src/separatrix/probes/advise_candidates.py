@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import pi
 
@@ -133,9 +133,20 @@ def without_momentum(base: Base) -> Base:
     return base
 
 
-def with_step(method: Method, factor: float, players: tuple[str, ...]) -> Method:
+def with_step(method: Method, factor: float) -> Method:
     """The method with ``factor`` times the step size of every player."""
-    return replace(method, bases={p: _times(b, factor) for p, b in method.bases_for(players).items()})
+    return _with_bases(method, lambda base: _times(base, factor))
+
+
+def fresh(method: Method) -> Method:
+    """The method with bases that have forgotten the training that they go on from."""
+    return _with_bases(method, lambda base: base.base if isinstance(base, Continued) else base)
+
+
+def _with_bases(method: Method, change: Callable[[Base], Base]) -> Method:
+    bases = method.bases
+    changed = change(bases) if isinstance(bases, Base) else {p: change(b) for p, b in bases.items()}
+    return replace(method, bases=changed)
 
 
 def _times(base: Base, factor: float) -> Base:

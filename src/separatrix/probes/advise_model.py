@@ -15,6 +15,7 @@ from separatrix.errors import ComputationError
 from separatrix.fields import Field
 from separatrix.linalg import Formed, LinearOperator
 from separatrix.linalg.eigen import DENSE_UP_TO
+from separatrix.probes.advise_candidates import fresh
 from separatrix.probes.advise_noise import Draws, sample_draws
 from separatrix.probes.advise_range import Tried
 from separatrix.probes.leading import leading
@@ -133,7 +134,7 @@ def model_of(
 ) -> Model:
     """Measure the field that a method sees; see :func:`~separatrix.probes.advise.advise` for the cost."""
     before = field.gradients
-    plain = replace(method, bases={p: without_past(b) for p, b in method.bases_for(field.players).items()})
+    plain = fresh(method)
     setting = settle(field, plain, x=x, states=method.init(field, x)[1])
     seen = setting.seen
 
@@ -160,11 +161,6 @@ def model_of(
         )
     cost = spent() + (0.0 if sampled is None else sampled.gradients)
     return Model(setting, small, sampled, int(slow.sum()), cost, "", notes)
-
-
-def without_past(base: Base) -> Base:
-    """The base itself, where it goes on from an earlier training."""
-    return base.base if isinstance(base, Continued) else base
 
 
 def _metric(base: Base) -> tuple[Any, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from time import process_time
 
 from separatrix.dynamics import Comparison, Method, Observed, Problem, compare
 from separatrix.dynamics.snapshot import Snapshot
 from separatrix.errors import InputError
 from separatrix.fields import Field, Game
+from separatrix.fields.flops import counted
 from separatrix.probes.advice import Advice, Candidate, multiple
 from separatrix.probes.advise_candidates import with_step
 
@@ -42,11 +42,7 @@ def race_of(
     costs["race"] = 0.0
     for remedy in dict.fromkeys(row.remedy for row, _ in chosen.values()):
         raced, price = (problem, 1.0) if not remedy else (remedies[remedy], _price(remedies[remedy], problem))
-        methods = {
-            lane: with_step(row.method, step, field.players)
-            for lane, (row, step) in chosen.items()
-            if row.remedy == remedy
-        }
+        methods = {lane: with_step(row.method, step) for lane, (row, step) in chosen.items() if row.remedy == remedy}
         own_budget = budget / price
         dear = [lane for lane, m in methods.items() if m.gradients(field) > own_budget]
         notes += [f"race: {lane} is left out, a step of it costs more than the budget." for lane in dear]
@@ -55,7 +51,7 @@ def race_of(
             continue
         if remedy:
             notes.append(
-                f"race: a gradient of {remedy} took {multiple(price)} times as long; its budget is smaller by that."
+                f"race: a gradient of {remedy} takes {multiple(price)} times the operations; its budget is smaller by that."
             )
             found = _compared_from(problem, raced, methods, own_budget, seed_range)
         else:
@@ -120,19 +116,13 @@ def _winner(race: Comparison) -> tuple[str, str]:
 
 
 def _price(changed: Problem, problem: Problem) -> float:
-    """The time of a gradient of the changed losses over that of the problem's, on a minibatch."""
+    """Floating-point operations of a gradient of the changed losses over those of the problem's, on a minibatch.
 
-    def seconds(of: Problem) -> float:
-        field = of.game.on(next(iter(of.minibatches(0))))
-        field(field.point)
-        best = float("inf")
-        for _ in range(3):
-            begun = process_time()
-            field(field.point)
-            best = min(best, process_time() - begun)
-        return best
-
-    return max(1.0, seconds(changed) / max(seconds(problem), 1e-9))
+    Where nothing is counted (no matrix products), the gradients count the same.
+    """
+    fields = [of.game.on(next(iter(of.minibatches(0)))) for of in (changed, problem)]
+    work = [counted(lambda field=field: field(field.point))[1] for field in fields]  # type: ignore[misc]
+    return work[0] / work[1] if min(work) else 1.0
 
 
 def _compared_from(
