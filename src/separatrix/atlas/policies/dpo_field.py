@@ -105,7 +105,10 @@ def run(scale: Scale) -> Outcome:
 def arc(steps: int, turn: float = 0.0) -> Tensor:
     """The flow from (1, 1) by Runge-Kutta steps, until shortly before the rejected ratio reaches 0."""
     field = preference_field(dpo(BETA), "ratio").function
-    moved = lambda x: field(x) + turn * torch.stack([-x[1] + 1, x[0]])  # noqa: E731
+
+    def moved(x: Tensor) -> Tensor:
+        return field(x) + turn * torch.stack([-x[1] + 1, x[0]])
+
     x, h = torch.ones(2, dtype=torch.float64), 9.8 / steps
     path = [x]
     for _ in range(steps):
