@@ -94,6 +94,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
+        if _HOMES[name] == "separatrix.report":
+            import_module("separatrix.atlas.links").name_studies()  # reports then name the studies of their findings
         return getattr(import_module(_HOMES[name]), name)
     if name == "optim":
         return import_module("separatrix.dynamics.optim")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+import separatrix as sx
 from separatrix import report
 from separatrix.atlas import catalogue
 from separatrix.atlas.links import NAMED, name_studies, reading_of, studies_of
@@ -74,3 +75,9 @@ def test_registering_twice_names_them_once(monkeypatch: pytest.MonkeyPatch) -> N
     name_studies()
     name_studies()
     assert report.to_text(turning()).count("separatrix atlas show") == 1
+
+
+def test_whoever_diagnoses_from_python_has_them_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(SOURCES, "atlas", raising=False)
+    assert callable(sx.diagnose)
+    assert "separatrix atlas show" in report.to_text(turning())
