@@ -128,6 +128,11 @@ def conclude(book: Notebook, name: str) -> Diagnosis:
     else:
         doubtful = next((f.sentence for f in ranked if f.code == "unconfirmed-rotation"), None)
         verdict = f"Nothing looks wrong in what was measured. {doubtful or book.sections['signature']['sentence']}"
+        codes = {finding.code for finding in ranked}
+        if "growing-mode" in codes and not doubtful:
+            verdict += " Away from an equilibrium that is what learning looks like."
+        if "no-horizon" in codes:
+            verdict += " The linear picture holds for less than one step."
     sections = {key: finite(value) for key, value in book.sections.items() if value is not None}
     return Diagnosis(name, verdict, severity, tuple(ranked), sections, tuple(book.notes))
 
