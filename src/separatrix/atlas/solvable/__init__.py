@@ -1,0 +1,1 @@
+"""Solvable: models whose learning is known in closed form or followed exactly."""
