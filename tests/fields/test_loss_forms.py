@@ -136,6 +136,18 @@ def test_reentrant_checkpointing_is_refused_by_name():
         field.jacobian()
 
 
+def test_reentrant_checkpointing_of_the_first_layers_is_refused_too():
+    """Nothing before the checkpoint is asked for, so torch skips what is inside it without a word."""
+    model = net(4, 5, 3)
+
+    def loss(m, batch):
+        return m[2:](checkpoint(m[:2], batch.requires_grad_(), use_reentrant=True)).square().mean()
+
+    field = Loss(model, loss).on(data(6, 4))
+    with pytest.raises(UnsupportedOperatorError, match=r"reentrant checkpointing.*use_reentrant=False"):
+        field(field.point)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
 def test_weight_norm_is_right_or_refused_by_name(norm, dtype):

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import BackwardCFunction
 from torch.overrides import TorchFunctionMode
 
-from separatrix.errors import InputError
+from separatrix.errors import InputError, UnsupportedOperatorError
 from separatrix.fields.normalisation import FORMULAS
 
 if TYPE_CHECKING:
@@ -104,6 +104,8 @@ def inspect_graph(game: Game, losses: Iterable[Tensor]) -> set[str]:
     Raises:
         InputError: the graph reaches a player's own parameter instead of its copy; this backs :class:`Watch` where torch
             calls do not pass through Python.
+        UnsupportedOperatorError: reentrant checkpointing, which hands gradients to the parameters inside by ``backward()``
+            alone: asked for a gradient, it gives none and says nothing where nothing before it is asked for.
     """
     custom = set()
     pending: list[Any] = [t.grad_fn for t in losses if t.grad_fn is not None]
@@ -120,6 +122,11 @@ def inspect_graph(game: Game, losses: Iterable[Tensor]) -> set[str]:
             if following is not None and following not in seen:
                 seen.add(following)
                 pending.append(following)
+    if "CheckpointFunction" in custom:
+        raise UnsupportedOperatorError(
+            f"reentrant checkpointing in the losses of {game.name!r} hides the parameters inside it from torch.autograd.grad; pass "
+            "use_reentrant=False to torch.utils.checkpoint.checkpoint."
+        )
     return custom
 
 
