@@ -119,6 +119,10 @@ def test_a_meter_counts_real_products_of_every_kind():
         (lambda: a @ Dense(B[:2]), r"\(5, 5\) and \(2, 5\)"),
         (lambda: Dense(torch.ones(3)), "floating-point matrix"),
         (lambda: Dense(torch.ones(3, 3, dtype=torch.int64)), "floating-point matrix"),
+        (
+            lambda: Diagonal(torch.ones(3, dtype=torch.int64)),
+            "floating-point vector, got shape .3,., dtype torch.int64",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(call, message):

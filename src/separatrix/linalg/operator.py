@@ -158,6 +158,11 @@ class Diagonal(LinearOperator):
     """``diag(d)``; symmetric, and definite where all entries are positive."""
 
     def __init__(self, diagonal: Tensor) -> None:
+        if diagonal.ndim != 1 or not diagonal.is_floating_point():
+            raise InputError(
+                f"a diagonal operator needs a real floating-point vector, got shape {tuple(diagonal.shape)}, "
+                f"dtype {diagonal.dtype}."
+            )
         tags = {"symmetric", "definite"} if bool((diagonal > 0).all()) else {"symmetric"}
         n = len(diagonal)
         super().__init__((n, n), dtype=diagonal.dtype, device=diagonal.device, tags=tags)
