@@ -100,6 +100,13 @@ def test_the_diagonals_error_bars_cover():
     assert diagonal(Dense(a), probes=N).exact
 
 
+def test_the_error_bars_of_a_strong_diagonal_survive_float32():
+    a = 1e-2 * gaussian(N, N, 6) + 1e3 * torch.diag(torch.linspace(1, 2, N, dtype=torch.float64))
+    found, exact = diagonal(Dense(a.float()), probes=30, seed=1), diagonal(Dense(a), probes=30, seed=1)
+    assert float(found.stderr.min()) > 0
+    torch.testing.assert_close(found.stderr.double(), exact.stderr, rtol=0.05, atol=0)
+
+
 # Frobenius norms
 
 

@@ -127,7 +127,8 @@ def trace_xtrace(operator: LinearOperator, max_products: int = 30, *, seed: int 
     products, number = counted.spent, seed_number(seed)
     if bool(size.min() <= count * torch.finfo(operator.dtype).eps * size.max()):
         return exactly(float(torch.diagonal(H).sum()), products=products, seed=number, what="trace (low rank)")
-    S = torch.linalg.solve_triangular(R.T, torch.eye(count).to(R), upper=False)
+    # Only the directions of the columns count, and their squares must neither overflow nor vanish.
+    S = torch.linalg.solve_triangular(R.T / size.max(), torch.eye(count).to(R), upper=False)
     S = S / torch.linalg.vector_norm(S, dim=0)
     W = Q.T @ omega.T  # columns Q.T w_i
     samples = torch.empty(count, dtype=torch.float64)
@@ -159,12 +160,18 @@ def diagonal(operator: LinearOperator, probes: int = 30, *, seed: int | torch.Ge
         value = torch.diagonal(operator.to_dense()).clone()
         return DiagonalEstimate(value, torch.zeros_like(value), True, 0, n, number, f"exact, {n} products.")
     counted, generator = Counted(operator), as_generator(seed)
+    first: Tensor | None = None
     total, squares = torch.zeros(2, n, dtype=operator.dtype, device=operator.device)
     for Z in sign_blocks(operator, probes, generator):
         sample = Z * counted.rows(Z)
+        # Deviations from one sample: of squares of the samples themselves rounding would leave nothing.
+        first = sample[0] if first is None else first
+        sample = sample - first
         total, squares = total + sample.sum(dim=0), squares + sample.square().sum(dim=0)
-    mean = total / probes
-    variance = (squares / probes - mean * mean).clamp(min=0) * (probes / (probes - 1))
+    assert first is not None
+    shift = total / probes
+    mean = first + shift
+    variance = (squares / probes - shift * shift).clamp(min=0) * (probes / (probes - 1))
     stderr = torch.sqrt(variance / probes)
     return DiagonalEstimate(mean, stderr, False, probes, probes, number, f"from {probes} probes.")
 
