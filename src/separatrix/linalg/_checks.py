@@ -56,6 +56,18 @@ def check_vector(operator: LinearOperator, name: str, vector: Tensor, size: int)
     return check_finite(vector, name)
 
 
+def check_length(vector: Tensor, what: str) -> float:
+    """``||vector||``, finite; of a float32 vector whose squares overflow or vanish too."""
+    size = float(torch.linalg.vector_norm(vector))
+    if not 1e-15 < size < 1e15:
+        size = float(torch.linalg.vector_norm(vector, dtype=torch.float64))
+    if not math.isfinite(size):
+        raise NonFiniteError(
+            f"{what} has the length {size} in {vector.dtype}; take the products in float64, or look for what makes them so large."
+        )
+    return size
+
+
 def check_finite(tensor: Tensor, what: str) -> Tensor:
     """Stop at the first NaN or infinity, and say where it is."""
     if math.isfinite(float(tensor.sum())):

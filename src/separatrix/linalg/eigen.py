@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.linalg._checks import check_count, check_finite, check_positive, check_square
+from separatrix.linalg._checks import check_count, check_finite, check_length, check_positive, check_square
 from separatrix.linalg._draw import as_generator, normal, seed_number
 from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
@@ -227,8 +227,8 @@ def _start(operator: LinearOperator, start: Eigenvalues | Tensor | None, generat
     if known.shape != (n,):
         raise InputError(f"start must have n={n} entries, got shape {tuple(known.shape)}.")
     known = check_finite(known, "start").to(operator.device, operator.dtype)
-    length = torch.linalg.vector_norm(known)
-    if not bool(length > 0):
+    length = check_length(known, "start")
+    if not length > 0:
         raise InputError("start must not be the zero vector.")
     mixed: Tensor = known / length + 0.1 * random / torch.linalg.vector_norm(random)
     return mixed

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.linalg._checks import check_count, check_finite
+from separatrix.linalg._checks import check_count, check_finite, check_length
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.krylov_schur import KrylovForm, expand
 from separatrix.linalg.operator import LinearOperator
@@ -205,7 +205,7 @@ def _cycle(
         U, C = space
         c = C @ r
         d, r = U.T @ c, r - C.T @ c
-    beta = float(torch.linalg.vector_norm(r))
+    beta = check_length(r, "the residual")
     m = min(restart, len(r), int(max(counted.left - 1, 0)))
     if beta <= target or m == 0:
         return d, space

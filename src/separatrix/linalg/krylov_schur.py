@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from separatrix.linalg._checks import check_length
 from separatrix.linalg._draw import normal
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.operator import LinearOperator
@@ -126,7 +127,7 @@ def krylov_schur(
     m, kind = min(basis_size, n), kind_of(operator)
     # Not zeros: most runs end before they touch all of it.
     basis = torch.empty(m + 1, n, dtype=operator.dtype, device=operator.device)
-    basis[0] = start / torch.linalg.vector_norm(start)
+    basis[0] = start / check_length(start, "start")
     H: Matrix = np.zeros((m + 1, m))
     j = restarts = 0
     invariant = _Invariant()
@@ -183,10 +184,13 @@ def expand(operator: LinearOperator, basis: Tensor, H: Matrix, j: int, generator
 
     On breakdown (an invariant subspace) the coupling is set to
     zero and a random vector continues, so that further copies of multiple eigenvalues are found too.
+
+    Raises:
+        NonFiniteError: the product is too long for its dtype.
     """
     held = basis[: j + 1]
     w, h = orthogonalise(operator @ basis[j], held)
-    beta = float(torch.linalg.vector_norm(w))
+    beta = check_length(w, f"a product of {operator!r}, freed of the Krylov space,")
     H[: j + 1, j] = h.to("cpu", torch.float64).numpy()
     if j + 1 == basis.shape[1]:
         beta = 0.0  # the whole space: what is left is rounding
@@ -208,10 +212,10 @@ def orthogonalise(w: Tensor, held: Tensor) -> tuple[Tensor, Tensor]:
     this leaves the basis orthogonal to about 1e-5 at n = 3e5, well below the square root of rounding at
     which Ritz values suffer.
     """
-    before = torch.linalg.vector_norm(w)
+    before = check_length(w, "a product")
     h = held @ w
     w = torch.addmv(w, held.T, h, alpha=-1)
-    if bool(torch.linalg.vector_norm(w) < KEPT * before):
+    if check_length(w, "a product, freed of the Krylov space,") < KEPT * before:
         correction = held @ w
         w, h = torch.addmv(w, held.T, correction, alpha=-1), h + correction
     return w, h

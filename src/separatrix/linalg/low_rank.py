@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.linalg._checks import check_count
+from separatrix.linalg._checks import check_count, check_length
 from separatrix.linalg._draw import as_generator, normal, seed_number
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.operator import LinearOperator
@@ -92,7 +92,7 @@ def range_finder(
         y = counted @ normal(operator, columns, generator)
         y = y - Q.T @ (Q @ y)
         y = y - Q.T @ (Q @ y)
-        worst = max(worst, float(torch.linalg.vector_norm(y)))
+        worst = max(worst, check_length(y, "a product outside the range found"))
     return Range(Q, 10 * math.sqrt(2 / math.pi) * worst, 10.0**-checks, counted.spent, seed_number(seed))
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.linalg._checks import check_count, check_positive, check_vector
+from separatrix.linalg._checks import check_count, check_length, check_positive, check_vector
 from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.operator import LinearOperator
@@ -105,15 +105,17 @@ def _lsmr(counted: Counted, b: Tensor, damping: float, tol: float) -> Solution:
         if not (step % CHECK_EVERY == 0 or ended or counted.left < 6):
             continue
         r = b - counted @ x
-        residual = float(torch.linalg.vector_norm(r)) / length
+        residual = check_length(r, "the residual") / length
         history.append(residual)
         counted.excess = residual / tol
-        extended = math.hypot(residual * length, damping * float(torch.linalg.vector_norm(x)))
+        extended = math.hypot(residual * length, damping * check_length(x, "the solution"))
         done = residual <= tol
         if done or ended or counted.left < 6 or abs(zeta_bar) <= tol * norm * extended:
-            gradient = counted.T @ r - damping**2 * x
-            size = float(torch.linalg.vector_norm(gradient))
-            optimality = size / (norm * extended) if extended > 0 else 0.0
+            # Over the length of the residual, so that the product overflows no more than those before.
+            size = residual * length or 1.0
+            gradient = counted.T @ (r / size) - damping**2 * (x / size)
+            steepness = size * check_length(gradient, "the gradient of the residual")
+            optimality = steepness / (norm * extended) if extended > 0 else 0.0
             done = done or optimality <= tol
             stuck = not done and (ended or abs(zeta_bar) <= 1e-3 * tol * norm * extended)
     status = f"relative residual {residual:.1e}, optimality {optimality:.1e} after {counted.spent} products"
@@ -123,5 +125,5 @@ def _lsmr(counted: Counted, b: Tensor, damping: float, tol: float) -> Solution:
 
 
 def _unit(w: Tensor) -> tuple[Tensor, float]:
-    length = float(torch.linalg.vector_norm(w))
+    length = check_length(w, "a product")
     return (w / length if length > 0 else w), length

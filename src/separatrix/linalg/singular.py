@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
-from separatrix.linalg._checks import check_count, check_finite, check_positive
+from separatrix.linalg._checks import check_count, check_finite, check_length, check_positive
 from separatrix.linalg._draw import as_generator, normal, seed_number
 from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
@@ -170,7 +170,7 @@ def _golub_kahan(
     def extend(held: Tensor, w: Tensor, size: float) -> tuple[Tensor, Matrix, float]:
         """The next unit vector, the coefficients on those held, and its length; 0 where a random one stands in."""
         w, h = orthogonalise(w, held)
-        length = float(torch.linalg.vector_norm(w))
+        length = check_length(w, f"a product of {counted!r}, freed of the Krylov space,")
         if length <= 10 * eps * size and len(held) < len(w):
             w, length = normal(counted, len(w), generator), 0.0
             for _ in range(2):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from separatrix.linalg._checks import check_count, check_positive, check_square, check_vector
+from separatrix.linalg._checks import check_count, check_length, check_positive, check_square, check_vector
 from separatrix.linalg._progress import progress_line
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.operator import LinearOperator
@@ -85,16 +85,18 @@ def solve_by_corrections(
     else:
         x = check_vector(operator, "start", start, n)
         r = b - counted @ x
-    length = float(torch.linalg.vector_norm(b))
+    length = check_length(b, "b")
     if length == 0:
         return Solution(torch.zeros_like(b), 0.0, True, None, (0.0,), counted.spent, method, "b is zero, so x is.")
-    history = [float(torch.linalg.vector_norm(r)) / length]
+    history = [check_length(r, "the first residual") / length]
     stuck = False
     with progress_line(progress, method) as counted.report:
         while history[-1] > tol and counted.left >= 2 and not stuck:
-            candidate = x + correction(counted, r, tol * length)
+            # Of a residual of length one, whose square neither overflows nor vanishes.
+            size = history[-1] * length
+            candidate = x + size * correction(counted, r / size, tol * length / size)
             fresh = b - counted @ candidate
-            size = float(torch.linalg.vector_norm(fresh)) / length
+            size = check_length(fresh, "the residual") / length
             stuck = size > STAGNATION * history[-1]
             if size < history[-1]:
                 x, r = candidate, fresh

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import ComputationError
-from separatrix.linalg._checks import check_tag
+from separatrix.linalg._checks import check_length, check_tag
 from separatrix.linalg.counting import Counted
 from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.solution import Solution, solve_by_corrections
@@ -64,7 +64,7 @@ def _cg(counted: Counted, r: Tensor, target: float) -> Tensor:
         curvature = float(p @ q)
         if curvature <= 0:
             rounding = 10 * torch.finfo(r.dtype).eps
-            lengths = float(torch.linalg.vector_norm(p) * torch.linalg.vector_norm(q))
+            lengths = check_length(p, "a direction") * check_length(q, "a product")
             if curvature < -rounding * lengths:
                 raise ComputationError(
                     f"{counted.inner!r} is tagged definite, but p.T A p = {curvature:.3g} < 0 was met; "
@@ -121,7 +121,7 @@ def minres(
 
 
 def _minres(counted: Counted, r: Tensor, target: float) -> Tensor:
-    eta = float(torch.linalg.vector_norm(r))
+    eta = check_length(r, "the residual")
     v, v_old = r / eta, torch.zeros_like(r)
     d, w, w_old = (torch.zeros_like(r) for _ in range(3))
     beta, c, c_old, s, s_old = 0.0, 1.0, 1.0, 0.0, 0.0
@@ -130,7 +130,7 @@ def _minres(counted: Counted, r: Tensor, target: float) -> Tensor:
         p = counted @ v - beta * v_old
         alpha = float(v @ p)
         p = p - alpha * v
-        following = float(torch.linalg.vector_norm(p))
+        following = check_length(p, "a product")
         size = max(size, abs(alpha), following)
         # One column of the tridiagonal matrix, turned by the last two rotations.
         delta = c * alpha - c_old * s * beta
