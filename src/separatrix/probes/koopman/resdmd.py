@@ -72,7 +72,8 @@ class Koopman:
         Residuals are measured on the snapshots that were fitted: with few more of them than functions they are too small.
         """
         x, y = (psi.to(self.vectors.dtype) @ self.vectors for psi in (psi_x, psi_y))
-        return (y - self.values * x).norm(dim=0) / x.norm(dim=0)
+        off: Tensor = (y - self.values * x).norm(dim=0) / x.norm(dim=0)
+        return off
 
 
 def resdmd(psi_x: Tensor, psi_y: Tensor, *, weights: Tensor | None = None, second: Tensor | None = None) -> Koopman:

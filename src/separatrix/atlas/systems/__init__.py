@@ -1,0 +1,1 @@
+"""Systems: maps and flows learned from data, and what their operators say."""
