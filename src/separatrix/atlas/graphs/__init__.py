@@ -1,0 +1,1 @@
+"""Graphs: functions and fields on graphs, meshes and points that lie on a manifold."""
