@@ -1,6 +1,7 @@
 """Every example runs, with few steps, and says what it is there to say."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -73,6 +74,36 @@ def test_a_black_box_is_measured_left_as_it_was_and_a_forgotten_optimizer_named(
     assert "opt_d (Adam)" in said
     assert "Twin runs" in said
     assert report.read_text(encoding="utf-8").startswith("<!")
+
+
+def codes(found: object) -> list[str]:
+    return [finding.code for finding in found.findings]  # type: ignore[attr-defined]
+
+
+def test_a_dcgan_script_whose_critic_hardly_learns_is_told_so_from_its_optimizers_alone() -> None:
+    # The budget is a share of the time that the loop takes; here it lets every measurement be taken on any machine.
+    monitor = load("dcgan_loop").main(num_epochs=3, every=96, budget=100.0, lr_d=1e-6)
+    assert monitor.steps == 96
+    assert codes(monitor)[:1] == ["critic-too-weak"]
+
+
+def test_a_module_that_steps_its_optimizers_by_hand_is_told_that_its_critic_hardly_learns() -> None:
+    assert codes(load("manual_optimisation").main(steps=100, lr_d=1e-6)) == ["critic-too-weak"]
+
+
+def test_a_tokenizer_is_told_which_term_is_drowned() -> None:
+    diagnosis = load("vector_quantiser").main(beta=1e-4)
+    assert codes(diagnosis) == ["term-imbalance"]
+    assert "commit supplies" in diagnosis.findings[0].sentence
+
+
+@pytest.mark.parametrize("name", ["dcgan_loop", "manual_optimisation", "vector_quantiser"])
+def test_a_loop_is_diagnosed_with_at_most_15_added_lines_and_without_them_it_knows_nothing_of_us(name: str) -> None:
+    lines = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8").split('"""', 2)[2].splitlines()
+    added = [line for line in lines if "# added" in line]
+    assert len(added) <= 15
+    own = [line for line in lines if "# added" not in line]
+    assert not re.search(r"\bsx\b|separatrix|monitor|diagnos|roles", "\n".join(own))
 
 
 def test_every_example_is_tested() -> None:

@@ -187,6 +187,13 @@ def test_a_rise_that_noise_explains_is_no_step_too_large() -> None:
     assert codes(noisy) == []
 
 
+def test_an_update_that_goes_uphill_from_its_start_is_not_too_long() -> None:
+    uphill = replace(STEP, value=1 / 16, low=1 / 16, high=1 / 16, share_that_rise=1.0)
+    assert codes(replace(HEALTHY, critical_steps={"D": uphill})) == []
+    short = replace(uphill, value=0.1, high=0.2)
+    assert codes(replace(HEALTHY, critical_steps={"D": short})) == ["step-beyond-limit"]
+
+
 def test_a_loss_that_is_small_against_that_of_a_player_which_says_nothing_is_not_held_up_by_its_step() -> None:
     learnt = replace(NOISE, loss=0.05, potential=0.01, slower={0.1: 0.045})
     assert codes(replace(HEALTHY, noise={"D": learnt})) == []

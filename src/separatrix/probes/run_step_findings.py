@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import inf, isfinite
 
+from separatrix.probes.critical_step import SMALLEST
 from separatrix.probes.evidence import Evidence
 from separatrix.probes.numbers import growth_percent, number
 from separatrix.probes.record import Finding
@@ -44,9 +45,9 @@ def beyond(evidence: Evidence) -> list[Finding]:
                 f"Lower the learning rate of {player} to about {rate:g} of its value, or warm it up.",
             )
         ]
-    beyond = [
-        c for c in evidence.critical_steps.values() if c.high < 1 and c.value < CRITICAL and c.share_that_rise > 0.5
-    ]
+    # At the smallest multiple that is tried it rises from the start: no step along it is small enough, so the direction is at fault.
+    rising = [c for c in evidence.critical_steps.values() if c.high < 1 and SMALLEST < c.value < CRITICAL]
+    beyond = [c for c in rising if c.share_that_rise > 0.5]
     if not beyond:
         return []
     worst = min(beyond, key=lambda c: c.value)
