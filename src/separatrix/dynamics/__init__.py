@@ -14,7 +14,7 @@ from separatrix.dynamics.complex_momentum import ComplexMomentum
 from separatrix.dynamics.convert import base_of, bases_of, torch_state_dict
 from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.half_life import HalfLife, advise_half_life, ema_gain
-from separatrix.dynamics.linear_period import LinearPeriod, linear_period, multipliers
+from separatrix.dynamics.linear_period import LinearPeriod, lazy_period, linear_period, multipliers
 from separatrix.dynamics.live_step import Step
 from separatrix.dynamics.many import simulate_many
 from separatrix.dynamics.method import Method, simulate
@@ -117,6 +117,7 @@ __all__ = [
     "ema_gain",
     "exponential",
     "lazy",
+    "lazy_period",
     "lazy_rates",
     "linear",
     "linear_period",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import lcm
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.near import MatrixNear, ModesNear, Near
 from separatrix.dynamics.schemes import SCHEME, Evaluate, Scheme, States
-from separatrix.errors import ComputationError
+from separatrix.errors import ComputationError, InputError
 from separatrix.fields.space import Space
 
 
@@ -61,6 +62,43 @@ def linear_period(matrix: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], s
     upright = {p: _upright(b) for p, b in bases.items()}
     columns, parts = _run(_MatrixEvaluation(matrix, space), scheme, upright, space, matrix.new_zeros(()))
     return LinearPeriod(columns, parts, scheme.cycle)
+
+
+def lazy_period(
+    matrix: Tensor, penalty: Tensor, every: int, scheme: Scheme, bases: Mapping[str, Frozen], space: Space
+) -> LinearPeriod:
+    """The linear map of a full period under a lazy penalty: ``A + every R`` in the first step, ``A`` in those between.
+
+    The mean field is ``A + R``, but strong single steps and free ones between are not its steps: the safe range shrinks by up to
+    ``every``, and rotations grow in between. See :func:`~separatrix.dynamics.schedules.lazy`, which trains like that.
+
+    Args:
+        matrix: ``A``, the field without the penalty, ``(n, n)``; field sign.
+        penalty: ``R``, the Jacobian of the penalty's own directions at its plain weight, ``(n, n)``; field sign.
+        every: how many steps make up a period; 1 is no laziness.
+        scheme: the period is the least common multiple of its cycle and ``every``.
+        bases, space: as in :func:`linear_period`.
+
+    Raises:
+        InputError: ``every`` below 1.
+        ComputationError: the scheme's step is no linear map.
+
+    Example:
+        >>> import torch
+        >>> from separatrix.dynamics import Frozen, Mode, Simultaneous, lazy_period
+        >>> from separatrix.fields import Space
+        >>> A, R = torch.zeros(1, 1), torch.tensor([[-1.0]])  # a penalty alone, step 0.25
+        >>> [round(lazy_period(A, R, k, Simultaneous(), {"x": Frozen(0.25, Mode())}, Space.of_sizes({"x": 1})).radius, 4)
+        ...  for k in (1, 2, 4)]
+        [0.75, 0.7071, 0.0]
+    """
+    if every < 1:
+        raise InputError(f"every must be at least 1, got {every}.")
+    strong, free = _MatrixEvaluation(matrix + every * penalty, space), _MatrixEvaluation(matrix, space)
+    steps = [free if step % every else strong for step in range(lcm(every, scheme.cycle))]
+    upright = {p: _upright(b) for p, b in bases.items()}
+    columns, parts = _run(steps, scheme, upright, space, matrix.new_zeros(()))
+    return LinearPeriod(columns, parts, len(steps))
 
 
 def drawn_period(
@@ -204,8 +242,8 @@ def _run(
     columns: dict[tuple[str, str], Tensor] = dict(zip([(p, name) for p, name, _ in parts], pieces, strict=True))
     x = columns["", ""]
     states: States = {p: {k: columns.get((p, k), value) for k, value in state.items()} for p, state in empty.items()}
-    for step in range(scheme.cycle):
-        x, states = scheme.step(evaluate if callable(evaluate) else evaluate[step], bases, space, x, states)
+    for seen in [evaluate] * scheme.cycle if callable(evaluate) else evaluate:
+        x, states = scheme.step(seen, bases, space, x, states)
     return torch.cat([x, *(states[p][name] for p, name, _ in parts[1:])]), tuple(parts)
 
 

@@ -46,9 +46,10 @@ def tokenizer(
     becomes the word nearest to it, ``q``. ``C`` minimises ``|q - e|^2``, ``E`` minimises ``commitment |e - q|^2`` and, straight
     through, ``<e, h>`` with ``h = d/dq (rec + adversarial adv)``: the gradient at the words is handed on to the encoder
     [vandenoord2017]. Nobody descends ``h``'s loss with respect to ``e``, whose gradient is zero. Written as players, each
-    with a loss of its own, the same training step needs no ``detach``, and its Jacobian is exact almost everywhere.
+    with a loss of its own, it needs no ``detach``, and its Jacobian is exact almost everywhere. The usual training step, in which
+    encoder, words and decoder move at once, is ``Simultaneous()`` on these losses; as it stands here they take turns.
 
-    Alternating Adam, discriminator first, 5e-4, betas 0.5 and 0.999, batches of 32. ``score`` on the 760 held-out patches:
+    Alternating Adam, one player after the other, discriminator first, 5e-4, betas 0.5 and 0.999, batches of 32. ``score`` on the 760 held-out patches:
     ``psnr`` in dB of a range of 2 (from the mean squared error), ``frechet`` between the reconstructions and the training
     patches (the held-out patches themselves have 2.6), and for the quantised one ``words``, the perplexity of the codebook.
 
