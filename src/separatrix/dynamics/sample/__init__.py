@@ -5,17 +5,21 @@ A density is a function ``(b, n)`` to ``(b,)``, the logarithm, which increases w
 """
 
 from separatrix.dynamics.sample.annealed import annealed
-from separatrix.dynamics.sample.langevin import Chains, langevin
+from separatrix.dynamics.sample.densities import gaussian_mixture, standard_normal
+from separatrix.dynamics.sample.langevin import Chains, LogDensity, langevin
 from separatrix.dynamics.sample.neis import TanhFlow, neis, with_divergence
 from separatrix.dynamics.sample.weights import NormalisingConstant, normalising_constant
 
 __all__ = [
     "Chains",
+    "LogDensity",
     "NormalisingConstant",
     "TanhFlow",
     "annealed",
+    "gaussian_mixture",
     "langevin",
     "neis",
     "normalising_constant",
+    "standard_normal",
     "with_divergence",
 ]
