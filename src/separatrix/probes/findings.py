@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import exp, isfinite, log, pi
 
+from separatrix.dynamics import advise_half_life
 from separatrix.probes.forecast import Forecast
 from separatrix.probes.horizon import THRESHOLD, Horizon
 from separatrix.probes.numbers import growth_percent, number
@@ -62,6 +63,7 @@ def rotation_findings(
         return [_unconfirmed(found, failed[0], seen[failed[0]])]
     top = (confirmed or modes)[0]
     growth = found.growth(top)
+    average = advise_half_life([complex(found.multipliers[top])])
     how = "it was not tried on the real method"
     if top in seen:
         how = f"tried on the real method, it grew by {_rate(seen[top]):.2%}"
@@ -76,7 +78,8 @@ def rotation_findings(
             growth,
             1.0,
             "multiplier of the linear map of one period; neutral while T |log |m|| < 1 [mescheder2018, sec. 2]",
-            f"Damp it: {PENALTY}, or consensus. {damping(rows)}".rstrip(),
+            f"Damp it: {PENALTY}, or consensus. {damping(rows)}".rstrip()
+            + (f" What is scored can be an average meanwhile: {average.sentence}" if average.multiplier else ""),
         )
     ]
 
