@@ -150,5 +150,6 @@ def draw(figure: Figure, data: Mapping[str, Any]) -> None:
     middle.set(xlabel="residual", ylabel="error on new snapshots")
     for (order, off), colour in zip(data["tent"].items(), (GROW, UNSURE, DECAY, INK), strict=True):
         right.loglog(data["eps"], off, "o-", color=colour, ms=3, lw=1, label=f"order {order}")
-    right.set(xlabel="smoothing", ylabel="error of the density")
+    right.minorticks_off()
+    right.set(xticks=data["eps"], xticklabels=data["eps"], xlabel="smoothing", ylabel="error of the density")
     right.legend(fontsize=7)
