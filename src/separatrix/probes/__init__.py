@@ -24,7 +24,8 @@ from separatrix.probes.monitor import Monitor
 from separatrix.probes.parting import Influence, Reading, Twins
 from separatrix.probes.plane_slices import FieldSlice, Plane, field_slice
 from separatrix.probes.preference_gradients import PreferenceGradients, preference_gradients
-from separatrix.probes.preference_log import PreferenceLog, PreferenceRun, preference_run
+from separatrix.probes.preference_log import PreferenceLog
+from separatrix.probes.preference_run import PreferenceRun, preference_run
 from separatrix.probes.race import Lane, Race, Remedy, race
 from separatrix.probes.record import Diagnosis, Finding
 from separatrix.probes.reduced import Reduced, reduce
