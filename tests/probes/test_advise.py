@@ -12,6 +12,7 @@ from linear_games import linear
 from separatrix.dynamics import (
     SGD,
     Alternating,
+    Competitive,
     Consensus,
     CurvatureClipped,
     Extragradient,
@@ -241,3 +242,36 @@ def test_frozen_bases_are_candidates_too():
     )
     assert found[found.running].steps.high == pytest.approx(10, rel=1e-5)
     assert found.candidates[0].growth < 1 < inf
+
+
+def test_a_model_of_the_leading_modes_gives_the_range_of_the_whole_game():
+    """Three outlying rotations and a stiff mode among sixty coordinates: what limits the step lies in the model."""
+    n, g = 30, torch.Generator().manual_seed(1)
+    turn = torch.cat([torch.tensor([9.0, 7.0, 6.0]), 0.2 + 0.3 * torch.rand(n - 3, generator=g)]).double()
+    left, right = (torch.linalg.qr(torch.randn(n, n, generator=g, dtype=torch.float64))[0] for _ in range(2))
+    cross = left @ torch.diag(turn) @ right.T
+    own = -0.5 * torch.eye(n, dtype=torch.float64)
+    matrix = torch.cat([torch.cat([own, -cross], 1), torch.cat([cross.T, own], 1)])
+    field = linear(matrix, {"a": n, "b": n})
+    ahead = Method(SGD(0.01), Extragradient())
+    found = advise(
+        field,
+        method=Method(SGD(0.01), Alternating()),
+        candidates={"ahead": ahead, "solved": Method(SGD(0.01), Competitive())},
+        k=3,
+    )
+    assert not found.exact
+    assert found.modes < 60
+    row = found["ahead"]
+    identity = torch.eye(2 * n, dtype=torch.float64)
+    low, high = row.steps.best, 4 * row.steps.best
+    for _ in range(40):
+        middle = (low + high) / 2
+        period = identity + 0.01 * middle * matrix @ (identity + 0.01 * middle * matrix)
+        inside = float(torch.linalg.eigvals(period).abs().max()) <= 1
+        low, high = (middle, high) if inside else (low, middle)
+    assert row.steps.high == pytest.approx(low, rel=1e-3)
+    assert 0 < row.residual < 1e-6
+    assert "slower ones may contract less" in str(found)
+    assert found["solved"].steps is None
+    assert "mixes the resolved modes" in found["solved"].why

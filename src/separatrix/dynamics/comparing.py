@@ -134,7 +134,7 @@ def compare(
         raise InputError(
             f"a step of {too_dear[0]!r} costs {costs[too_dear[0]]:.3g} gradients, the budget is {budget:.3g}; give more."
         )
-    start = Snapshot.of(_trained_state(problem))
+    start = Snapshot.of(trained_state(problem))
     rows: list[Observed] = []
     total = len(methods) * len(seeds)
     try:
@@ -171,7 +171,8 @@ def _budget(first: float, steps: int | None, gradients: float | None) -> float:
     return budget
 
 
-def _trained_state(problem: Problem) -> list[Any]:
+def trained_state(problem: Problem) -> list[Any]:
+    """What training moves."""
     # The arena holds the players and the modules that the losses reach besides.
     players = [problem.subject.arena] if isinstance(problem.subject, Game) else []
     return [*players, *(problem.averages or {}).values(), *(problem.state or {}).values()]

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from separatrix.dynamics import SGD, GameOptimizer, Method, Problem, Simultaneous, advise_half_life, train
+from separatrix.dynamics.comparing import trained_state
 from separatrix.dynamics.continued import continued
 from separatrix.dynamics.schemes import Scheme, States
 from separatrix.dynamics.snapshot import Snapshot
@@ -19,7 +20,8 @@ from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field, FunctionField, Game
 from separatrix.linalg import Formed, LinearOperator
 from separatrix.linalg.eigen import DENSE_UP_TO
-from separatrix.probes.advice import Advice, Candidate
+from separatrix.probes.advice import Advice
+from separatrix.probes.advice_row import Candidate
 from separatrix.probes.advise_candidates import method_name, standard_candidates
 from separatrix.probes.advise_model import Model, model_of
 from separatrix.probes.advise_race import race_of
@@ -197,11 +199,6 @@ def advise(
         return race_of(
             advice, problem, remedies or {}, own, field, steps=race, seeds=seeds, lanes=lanes, first_seed=seed
         )
-
-
-def trained_state(problem: Problem) -> list[Any]:
-    """What training moves: the arena of the players, averages, other state."""
-    return [problem.game.arena, *(problem.averages or {}).values(), *(problem.state or {}).values()]
 
 
 def _row(

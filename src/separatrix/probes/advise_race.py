@@ -10,7 +10,8 @@ from separatrix.dynamics.snapshot import Snapshot
 from separatrix.errors import InputError
 from separatrix.fields import Field, Game
 from separatrix.fields.flops import counted
-from separatrix.probes.advice import Advice, Candidate, multiple
+from separatrix.probes.advice import Advice
+from separatrix.probes.advice_row import Candidate, multiple
 from separatrix.probes.advise_candidates import with_step
 
 # A model of the leading modes knows nothing of slow ones: no lane leaves the present step by more than this factor.

@@ -10,7 +10,7 @@ import torch
 from separatrix.dynamics import Method
 from separatrix.errors import ComputationError
 from separatrix.fields import Field
-from separatrix.probes.advice import Candidate, multiple
+from separatrix.probes.advice_row import Candidate, multiple
 from separatrix.probes.advise_model import Model
 from separatrix.probes.advise_noise import FORMED_UP_TO, Draws, MeanSquare, mean_square
 from separatrix.probes.advise_range import STILL, SafeSteps, Tried, safe_steps, transient
@@ -55,7 +55,8 @@ def predicted(
     step = found.best
     passing = None if step is None else transient(tried, step, steps=remaining)
     attracts = step is not None and _leaves(flow) and _settles(tried, step)
-    residual = 0.0 if step is None else _residual(tried, step, found.slowest)
+    eps = torch.finfo(model.setting.x.dtype).eps
+    residual = 0.0 if step is None else _residual(tried, step, found.slowest, eps)
     why = _why(tried, found, attracts, passing.value if passing else 1.0, noise, noisy_high)
     return Candidate(name, method, remedy, gradients, found, residual, passing, noise, noisy_high, attracts, why)
 
@@ -94,8 +95,8 @@ def _settles(tried: Tried, step: float) -> bool:
     return bool(len(near)) and float(values[near].abs().max()) < 1 - ROUNDING
 
 
-def _residual(tried: Tried, step: float, decisive: complex | None) -> float:
-    """Of the multiplier that decides, read along its left vector: rounding, and what leaves the model in a period."""
+def _residual(tried: Tried, step: float, decisive: complex | None, eps: float) -> float:
+    """Of the multiplier that decides, read along its left vector: rounding of the products, and what leaves the model in a period."""
     if decisive is None:
         return 0.0
     bases = tried.at(step)
@@ -103,7 +104,7 @@ def _residual(tried: Tried, step: float, decisive: complex | None) -> float:
     values, vectors = torch.linalg.eig(period.T)
     i = int((values - decisive).abs().argmin())
     y = vectors[:, i : i + 1]
-    rounding = float((period.T @ y - values[i] * y).norm())
+    rounding = float((period.T @ y - values[i] * y).norm()) + eps * float(period.norm())
     return rounding + (0.0 if tried.reduced.exact else float(tried.reduced._leak(y, bases)[0]))
 
 
