@@ -6,6 +6,7 @@ A density is a function ``(b, n)`` to ``(b,)``, the logarithm, which increases w
 
 from separatrix.dynamics.sample.annealed import annealed
 from separatrix.dynamics.sample.densities import gaussian_mixture, standard_normal
+from separatrix.dynamics.sample.energy_models import kale, posterior
 from separatrix.dynamics.sample.langevin import Chains, LogDensity, langevin
 from separatrix.dynamics.sample.neis import TanhFlow, neis, with_divergence
 from separatrix.dynamics.sample.weights import NormalisingConstant, normalising_constant
@@ -17,9 +18,11 @@ __all__ = [
     "TanhFlow",
     "annealed",
     "gaussian_mixture",
+    "kale",
     "langevin",
     "neis",
     "normalising_constant",
+    "posterior",
     "standard_normal",
     "with_divergence",
 ]
