@@ -185,6 +185,10 @@ def test_bad_input_is_told():
         advise(load("bilinear"), noise=1)
     with pytest.raises(InputError, match="race and lanes"):
         advise(load("bilinear"), race=-1)
+    with pytest.raises(InputError, match="'fast' must be a Method, got a SGD"):
+        advise(load("bilinear"), candidates={"fast": SGD(0.1)})  # type: ignore[dict-item]
+    with pytest.raises(InputError, match="'same' must be a Problem"):
+        advise(load("bilinear"), remedies={"same": load("bilinear").game})  # type: ignore[dict-item]
     with pytest.raises(InputError, match="same players"):
         advise(load("bilinear"), remedies={"other": load("dirac-gan")})
 
@@ -275,3 +279,30 @@ def test_a_model_of_the_leading_modes_gives_the_range_of_the_whole_game():
     assert "slower ones may contract less" in str(found)
     assert found["solved"].steps is None
     assert "mixes the resolved modes" in found["solved"].why
+
+
+def test_a_pure_field_is_raced_by_the_growth_of_its_length_and_nothing_is_random_about_it():
+    field = linear(torch.tensor([[-0.1, -1.0], [1.0, -0.1]], dtype=torch.float64), {"a": 1, "b": 1})
+    found = advise(field, method=plain(Simultaneous()), candidates={"ahead": plain(Extragradient())}, race=30, seeds=1)
+    assert found.pick == "ahead, step × 8.0"
+    assert found.method == Method(SGD(0.8), Extragradient())
+    # What was predicted for that step is what the race shows.
+    assert found.race[found.pick].growth.median == pytest.approx(found["ahead"].growth, rel=0.01)
+    assert any("no lane leaves it by more" in note for note in found.notes)
+
+
+def test_one_player_gets_advice_too():
+    """Plain descent on curvatures 1 and 4: the best step is 2 / (1 + 4), and the slowest mode then 3/5."""
+    problem = Problem(
+        Game(
+            {"model": torch.ones(2, dtype=torch.float64)},
+            lambda m, b: {"model": (m["model"] ** 2 * torch.tensor([0.5, 2.0])).sum()},
+        ),
+        "descent",
+        method=plain(Simultaneous()),
+    )
+    found = advise(problem)
+    row = found["simultaneous, no momentum"]
+    assert row.steps.best * 0.1 == pytest.approx(0.4, rel=1e-3)
+    assert row.steps.growth == pytest.approx(0.6, rel=1e-3)
+    assert all("alternating" not in c.name for c in found.candidates)

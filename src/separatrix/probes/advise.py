@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
-from separatrix.dynamics import SGD, GameOptimizer, Method, Problem, Simultaneous, advise_half_life, train
+from separatrix.dynamics import SGD, GameOptimizer, Method, Problem, Simultaneous, advise_half_life
 from separatrix.dynamics.comparing import trained_state
 from separatrix.dynamics.continued import continued
 from separatrix.dynamics.schemes import Scheme, States
 from separatrix.dynamics.snapshot import Snapshot
 from separatrix.errors import ComputationError, InputError
-from separatrix.fields import Field, FunctionField, Game
+from separatrix.fields import Field, Game
 from separatrix.linalg import Formed, LinearOperator
 from separatrix.linalg.eigen import DENSE_UP_TO
 from separatrix.probes.advice import Advice
@@ -26,6 +25,7 @@ from separatrix.probes.advise_candidates import method_name, standard_candidates
 from separatrix.probes.advise_model import Model, model_of
 from separatrix.probes.advise_race import race_of
 from separatrix.probes.advise_rows import predicted
+from separatrix.probes.advise_start import has_minibatches, moments_unknown, warmed
 from separatrix.probes.decompose.equilibria import local_equilibrium
 from separatrix.probes.horizon import horizon
 from separatrix.probes.setting import Setting, resolve
@@ -111,6 +111,12 @@ def advise(
         raise InputError(
             f"advise takes a Problem or a Field, got a {type(subject).__name__}; bind a game to data first: game.on(batch)."
         )
+    for name, given, kind in [
+        *((n, m, Method) for n, m in (candidates or {}).items()),
+        *((n, p, Problem) for n, p in (remedies or {}).items()),
+    ]:
+        if not isinstance(given, kind):
+            raise InputError(f"{name!r} must be a {kind.__name__}, got a {type(given).__name__}.")
     told = progress or (lambda part: None)
     problem = subject if isinstance(subject, Problem) else Problem(subject, subject.name)
     with ExitStack() as stack:
@@ -127,14 +133,14 @@ def advise(
             own = Method(SGD(1.0), Simultaneous())
             notes.append("No method was given; steps are those of SGD with the rate 1.")
         if warm_up is None:
-            warm_up = WARM_UP if states is None and _moments_unknown(own, field) else 0
+            warm_up = WARM_UP if states is None and moments_unknown(own, field) else 0
         if warm_up:
             told("warm-up")
-            problem, states, spent = _warmed(problem, own, states, warm_up, seed)
+            problem, states, spent = warmed(problem, own, states, warm_up, seed)
             field, costs["warm-up"] = problem.field(seed=seed), spent
             notes.append(f"Measured after {warm_up} steps of the running method, which were undone.")
         own = continued(own, states)
-        draws = noise if noise is not None else DRAWS if _has_minibatches(problem) else 0
+        draws = noise if noise is not None else DRAWS if has_minibatches(problem) else 0
         if draws == 1 or draws < 0:
             raise InputError(f"noise must be 0 or at least 2 minibatches, got {draws}.")
 
@@ -253,28 +259,6 @@ def _checked(remedy: str, changed: Problem, field: Field, seed: int) -> Field:
             f"remedy {remedy!r} has the players {sizes[1]}, the problem has {sizes[0]}; give one with the same players."
         )
     return found
-
-
-def _moments_unknown(own: Method, field: Field) -> bool:
-    bases = own.bases_for(field.players)
-    return any(
-        b.frozen(b.init(field.space.take(field.point, p))) is None for p, b in bases.items() if not hasattr(b, "why")
-    )
-
-
-def _has_minibatches(problem: Problem) -> bool:
-    from torch.utils.data import DataLoader
-
-    return isinstance(problem.subject, Game) and (problem.stream is not None or isinstance(problem.data, DataLoader))
-
-
-def _warmed(
-    problem: Problem, own: Method, states: States | None, steps: int, seed: int
-) -> tuple[Problem, States, float]:
-    run = train(problem, steps, method=own, states=states, seed=seed, points=0, progress=False)
-    if isinstance(problem.subject, FunctionField):
-        problem = replace(problem, subject=problem.subject.at(run.x))
-    return problem, run.states, run.gradients
 
 
 def _trust(setting: Setting, notes: list[str]) -> tuple[str, int | None]:

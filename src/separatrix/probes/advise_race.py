@@ -14,8 +14,10 @@ from separatrix.probes.advice import Advice
 from separatrix.probes.advice_row import Candidate, multiple
 from separatrix.probes.advise_candidates import with_step
 
-# A model of the leading modes knows nothing of slow ones: no lane leaves the present step by more than this factor.
+# The model is linear, and one of the leading modes knows nothing of slow ones: no lane leaves the present step by more.
 REACH = 8.0
+# A best step within this of the present one is that one.
+SAME = 0.05
 
 
 def race_of(
@@ -87,8 +89,10 @@ def _lanes(
         step = min(max(best, 1 / REACH), REACH)
         if step != best:
             notes.append(
-                f"race: {row.name} runs at {multiple(step)} times the present step, not at {multiple(best)}: slow modes are not in the model."
+                f"race: {row.name} runs at {multiple(step)} times the present step, not at {multiple(best)}: no lane leaves it by more "
+                f"than {REACH:g} times, since the model is linear and may lack slow modes."
             )
+        step = 1.0 if abs(step - 1) < SAME else step
         for at in dict.fromkeys((step, 1.0)):
             if not (row is running and at == 1.0):
                 found[f"{row.name}, step × {multiple(at)}"] = (row, at)
