@@ -26,8 +26,10 @@ _HOMES = {
     "compare_diagnoses": "separatrix.report",
     "critic": "separatrix.probes",
     "critical_step": "separatrix.probes",
+    "decompose": "separatrix.probes.decompose",
     "diagnose": "separatrix.report",
     "portrait": "separatrix.report",
+    "preference_run": "separatrix.probes",
     "race": "separatrix.probes",
     "simulate": "separatrix.dynamics",
     "spectrum": "separatrix.report",
@@ -49,10 +51,12 @@ if TYPE_CHECKING:
         best_response,
         critic,
         critical_step,
+        preference_run,
         race,
         twins,
         update_shares,
     )
+    from separatrix.probes.decompose import decompose
     from separatrix.report import Diagnosis, compare_diagnoses, diagnose, portrait, spectrum
 
 __all__ = [
@@ -73,12 +77,14 @@ __all__ = [
     "compare_diagnoses",
     "critic",
     "critical_step",
+    "decompose",
     "diagnose",
     "dynamics",
     "fields",
     "linalg",
     "optim",
     "portrait",
+    "preference_run",
     "probes",
     "race",
     "report",

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+import separatrix as sx
 from separatrix.dynamics import SGD, Method
 from separatrix.errors import InputError
 from separatrix.fields import FunctionField, Game
@@ -111,3 +112,20 @@ def test_a_plane_shows_the_field_in_the_methods_units():
         PlaneField(setting, basis[:1])
     with pytest.raises(InputError, match="reach must be positive"):
         split_plane(setting, basis, 0.0)
+
+
+def test_one_door_takes_fields_polynomial_games_and_finite_games():
+    spiral = sx.FunctionField(lambda x: torch.stack([-x[0] - 2 * x[1], 2 * x[0] - x[1]]), torch.zeros(2).double())
+    found = sx.decompose(spiral)
+    assert found.split.potentialness.value == pytest.approx(0.2)
+    assert str(found).endswith(found.sentence)
+    rotation = sx.fields.PolynomialGame({"x": 1, "y": 1}, {"x": {(1, 1): 1.0}, "y": {(1, 1): -1.0}})
+    assert sx.decompose(rotation).divergence_free == 1.0
+    pennies = sx.decompose([[[1, -1], [-1, 1]], [[-1, 1], [1, -1]]])
+    assert (pennies.potentialness, str(pennies)) == (0.0, pennies.status)
+    game = sx.Game({"x": torch.zeros(1), "y": torch.zeros(1)}, lambda m, batch: (m["x"] * m["y"]).sum())
+    assert sx.decompose(game.on()).split.potentialness.value == 0.0
+    with pytest.raises(InputError, match=r"decompose game\.on\(batch\)"):
+        sx.decompose(game)
+    with pytest.raises(InputError, match="not arrays of numbers"):
+        sx.decompose("nothing")

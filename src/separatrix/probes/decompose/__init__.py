@@ -1,5 +1,6 @@
 """Is it a gradient? What part of a field descends, what part turns, and what part the players do not care about.
 
+- Whatever it is: :func:`decompose`, which is ``sx.decompose``.
 - A differentiable game: :func:`decompose_polynomial_game`, :func:`decompose_differential_game`. A finite game:
   :func:`decompose_game`. A flow on a graph or complex: :func:`decompose_flow`, :func:`rank_by_hodge`.
 - A learned score: :func:`gauge_split`, :func:`flow_dimension`.
@@ -30,6 +31,7 @@ from separatrix.probes.decompose.plane_field import PlaneField, split_plane
 from separatrix.probes.decompose.planes import RotationPlane, rotation_planes
 from separatrix.probes.decompose.polynomial_fit import GameFit, decompose_differential_game
 from separatrix.probes.decompose.samples import SampleDecomposition, Share, decompose_samples
+from separatrix.probes.decompose.subjects import decompose
 from separatrix.probes.decompose.torus import decompose_torus
 from separatrix.probes.decompose.whole import FieldDecomposition, decompose_field
 
@@ -62,6 +64,7 @@ __all__ = [
     "balance",
     "circulation",
     "conservativity",
+    "decompose",
     "decompose_box",
     "decompose_cochain",
     "decompose_differential_game",

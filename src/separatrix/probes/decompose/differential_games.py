@@ -76,6 +76,9 @@ class DifferentialDecomposition:
         """The share in the vector-potential part of the second; 1 exactly for games without divergence."""
         return _share(self.norms["vector"], self.norms["game"])
 
+    def __str__(self) -> str:
+        return self.status
+
     def section(self) -> dict[str, object]:
         """As plain data, for records."""
         return {

@@ -63,6 +63,9 @@ class GameDecomposition:
         flat = int(self.potential_function.argmax())
         return tuple(int(i) for i in torch.unravel_index(torch.tensor(flat), self.potential_function.shape))
 
+    def __str__(self) -> str:
+        return self.status
+
     def section(self) -> dict[str, object]:
         """As plain data, for records."""
         return {

@@ -79,6 +79,9 @@ class FieldDecomposition:
             said.append(self.path.sentence)
         return " ".join(said)
 
+    def __str__(self) -> str:
+        return f"{self.name}, {self.metric}: {self.sentence}"
+
     def section(self) -> dict[str, object]:
         """As plain data, for records and ``--json``."""
         loops = None
