@@ -233,6 +233,21 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     return table
 
 
+def markdown(results: Mapping[str, Any]) -> list[str]:
+    """The table as a page shows it: medians with the lowest and the highest, one line an arm."""
+    lines = ["| problem | training | steps | stopped | raw | averaged |", "| --- | --- | --- | --- | --- | --- |"]
+    for problem, found in results.items():
+        for name, row in found["table"].items():
+            cells = []
+            for side in ("raw", "averaged"):
+                spread = {key.removeprefix(f"{side} "): v for key, v in row.items() if key.startswith(f"{side} ")}
+                cells.append("; ".join(f"{k} {a:.3g} ({b:.3g} to {c:.3g})" for k, (a, b, c) in spread.items()))
+            lines.append(
+                f"| {problem} | {name} | {row['steps']} | {row['stopped']} of {len(found['rows']) // len(ARMS)} | {' | '.join(cells)} |"
+            )
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--problems", nargs="+", default=list(CASES), choices=list(CASES))
@@ -267,6 +282,7 @@ def main() -> None:
         }
         versions = {"torch": torch.__version__, "python": platform.python_version(), "separatrix": sx.__version__}
         write_text(options.out, json.dumps({"results": results, "versions": versions, "threads": 1}, indent=1))
+    print("\n".join(markdown(results)))
 
 
 if __name__ == "__main__":

@@ -32,3 +32,15 @@ def test_a_misspelt_method_and_a_wrong_suffix_are_told(cli, tmp_path: Path) -> N
     result = cli("advise", "game.py:problem", "-o", str(tmp_path / "a.html"))
     assert result.code == 2
     assert ".json" in result.err
+
+
+def test_the_variants_of_a_zoo_target_with_penalties_take_part(cli) -> None:
+    target = "zoo:digits-gan:width=2,batch_size=8"
+    fast = ("--methods", "simultaneous", "--noise", "0", "--train", "3", "--batches", "1", "-k", "1")
+    result = cli("advise", target, *fast, "--json")
+    assert result.code == 0, result.err
+    rows = {row["method"]: row["remedy"] for row in json.loads(result.out)["rows"]}
+    assert rows["r1: alternating, momentum 0.5"] == "r1"
+    assert rows["simultaneous"] == ""
+    without = cli("advise", "zoo:bilinear", "--methods", "simultaneous", "--no-remedies", "--quiet")
+    assert without.out.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.text import Text
@@ -12,9 +13,10 @@ from separatrix.cli.options import DEFAULT_TARGET, Request
 from separatrix.cli.outputs import check_outputs
 from separatrix.cli.starting import Start, method_needed, start
 from separatrix.cli.talk import Talk
+from separatrix.cli.target import find_target
 from separatrix.dynamics import Method, Problem
 from separatrix.probes import advise
-from separatrix.zoo import ZOO, load
+from separatrix.zoo import ZOO
 
 # What the names of a problem's variants with penalties end with.
 REMEDIES = ("-r1", "-rp-r1-r2")
@@ -68,11 +70,9 @@ def _named(begun: Start, methods: str) -> dict[str, Method]:
 
 
 def _variants(request: Request, problem: Problem) -> dict[str, Problem]:
-    """The zoo's variants of a target with penalties, on the data that are measured on."""
-    from dataclasses import replace
-
-    name = (request.target or DEFAULT_TARGET).removeprefix("zoo:")
+    """The zoo's variants of a target with penalties, under the same options and on the data that are measured on."""
+    name, colon, options = (request.target or DEFAULT_TARGET).removeprefix("zoo:").partition(":")
     if name not in ZOO or request.dtype is not None or request.device is not None:
         return {}
-    found = {ending[1:]: f"{name}{ending}" for ending in REMEDIES if f"{name}{ending}" in ZOO}
-    return {short: replace(load(variant), data=problem.data) for short, variant in found.items()}
+    found = {ending[1:]: f"zoo:{name}{ending}{colon}{options}" for ending in REMEDIES if f"{name}{ending}" in ZOO}
+    return {short: replace(find_target(variant), data=problem.data) for short, variant in found.items()}
