@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,7 @@ class Advice:
                 range_words(s),
                 "–" if s.best is None else multiple(s.best),
                 "–" if s.best is None else growth_percent(row.growth),
-                growth_percent(s.present),
+                growth_percent(s.present) if isfinite(s.present) else "not resolved",
                 "–" if row.transient is None else f"× {times(row.transient.value)}",
             )
             rows.append(cells + ((("–" if row.noise is None else number(row.noise.floor)),) if noisy else ()))

@@ -37,7 +37,7 @@ class SafeSteps:
             where no limit was found; both 0 where no step is safe.
         best: the step with the strongest contraction per gradient; ``None`` where none is safe.
         growth: ``|m|`` of the slowest mode per gradient-equivalent, at the best step; at the present one where none is safe.
-        present: the same at the present step.
+        present: the same at the present step; infinite where the model does not resolve all of its modes there.
         limiting: the multiplier that leaves the unit disc just above ``high``.
         slowest: the multiplier per period that ``growth`` is made of.
         border: relative error of ``low`` and ``high``.
