@@ -123,6 +123,12 @@ def test_a_meter_counts_real_products_of_every_kind():
             lambda: Diagonal(torch.ones(3, dtype=torch.int64)),
             "floating-point vector, got shape .3,., dtype torch.int64",
         ),
+        (lambda: a @ torch.ones(5).numpy(), r"multiplies torch tensors and operators, got a ndarray.*to_scipy"),
+        (lambda: a * torch.ones(5), r"one real number, got a Tensor; for a vector take Diagonal"),
+        (lambda: 1j * a, "one real number, got a complex"),
+        (lambda: a + 1, r"only operators can be added .* got a int.*A\.shift"),
+        (lambda: a - B, "only operators can be added .* got a Tensor"),
+        (lambda: Dense(B, tags="symmetric"), r"a set of names, got the text 'symmetric'; write tags=\{'symmetric'\}"),
     ],
 )
 def test_what_does_not_fit_is_named(call, message):

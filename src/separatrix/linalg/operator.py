@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from numbers import Real
 from typing import Any
 
 import torch
@@ -40,6 +41,8 @@ class LinearOperator(ABC):
         self.shape = shape
         self.dtype = dtype
         self.device = torch.device(device)
+        if isinstance(tags, str):
+            raise InputError(f"tags are a set of names, got the text {tags!r}; write tags={{{tags!r}}}.")
         self.tags = frozenset(tags)
         if unknown := self.tags - TAGS:
             raise InputError(f"unknown operator tags {sorted(unknown)}; known are {sorted(TAGS)}.")
@@ -77,7 +80,12 @@ class LinearOperator(ABC):
     def _apply_transpose_rows(self, block: Tensor) -> Tensor:
         return torch.stack([self._apply_transpose(u.contiguous()) for u in block])
 
-    def _check(self, u: Tensor) -> None:
+    def _check(self, u: object) -> None:
+        if not isinstance(u, Tensor):
+            raise InputError(
+                f"this operator multiplies torch tensors and operators, got a {type(u).__name__}; for NumPy arrays take "
+                "operator.to_scipy()."
+            )
         if u.shape != (self.shape[1],):
             raise InputError(f"this operator takes vectors of shape ({self.shape[1]},), got {tuple(u.shape)}.")
         real_dtype = u.real.dtype if u.is_complex() else u.dtype
@@ -117,8 +125,14 @@ class LinearOperator(ABC):
     def __neg__(self) -> LinearOperator:
         return -1.0 * self
 
-    def __rmul__(self, factor: float) -> LinearOperator:
-        return Scaled(self, float(factor))
+    def __rmul__(self, factor: object) -> LinearOperator:
+        number = factor.item() if isinstance(factor, Tensor) and factor.numel() == 1 else factor
+        if not isinstance(number, Real):
+            raise InputError(
+                f"an operator is multiplied by one real number, got a {type(factor).__name__}; for a vector take Diagonal(d) @ A, "
+                "for a product A @ u."
+            )
+        return Scaled(self, float(number))
 
     __mul__ = __rmul__
 
@@ -146,7 +160,12 @@ class LinearOperator(ABC):
         return f"{type(self).__name__}({self.shape[0]}x{self.shape[1]}, {self.dtype}, {self.device}{tags})"
 
 
-def _same_place(a: LinearOperator, b: LinearOperator) -> None:
+def _same_place(a: LinearOperator, b: object) -> None:
+    if not isinstance(b, LinearOperator):
+        raise InputError(
+            f"only operators can be added to {a!r}, got a {type(b).__name__}; wrap a matrix, Dense(matrix), or shift by a number, "
+            "A.shift(amount)."
+        )
     if a.dtype != b.dtype or a.device != b.device:
         raise InputError(
             f"operators on different places cannot be combined: {a!r} and {b!r}; "
