@@ -347,6 +347,16 @@ def test_bad_arguments_are_named(options, message):
         eigenvalues(Diagonal(torch.arange(5.0)), **{"k": 2, **options})
 
 
+def test_in_bfloat16_searches_give_complex_values_with_honest_residuals():
+    A = torch.randn(60, 60, generator=torch.Generator().manual_seed(0)).bfloat16()
+    found = eigenvalues(Dense(A), 2, dense_up_to=0, tol=1e-2, max_products=200)
+    spectrum = torch.linalg.eigvals(A.double())
+    for value, residual in zip(found.values, found.residuals, strict=True):
+        smallest = torch.linalg.svdvals(A.double() - value * torch.eye(60))[-1]
+        assert smallest <= 1.5 * residual
+    assert float((found.values[0] - spectrum[spectrum.real.argmax()]).abs()) < 0.3
+
+
 def test_a_rectangular_operator_is_refused():
     with pytest.raises(InputError, match="3x2"):
         eigenvalues(Dense(torch.ones(3, 2)), k=1)

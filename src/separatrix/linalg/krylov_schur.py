@@ -268,4 +268,6 @@ def lift(form: KrylovForm) -> Tensor:
     S = torch.from_numpy(form.coordinates).T
     real = S.real.to(basis.device, basis.dtype) @ basis
     imag = S.imag.to(basis.device, basis.dtype) @ basis
+    if basis.dtype == torch.bfloat16:  # which has no complex numbers
+        real, imag = real.float(), imag.float()
     return torch.complex(real, imag)
