@@ -227,3 +227,19 @@ def test_an_unknown_route_is_refused():
     for measure in (sx.spectrum, sx.diagnose):
         with pytest.raises(InputError, match="route must be one of 'retained', 'stream', 'dual', 'dense', got 'fast'"):
             measure(field, route="fast")
+
+
+@pytest.mark.parametrize(
+    "given", [sx.Game({"x": torch.zeros(1)}, lambda m, b: (m["x"] ** 2).sum()), None, torch.eye(2)]
+)
+def test_what_is_no_field_is_refused_with_the_way_to_one(given):
+    with pytest.raises(InputError, match=rf"takes a Field, got a {type(given).__name__}; .*game\.on\(batch\)"):
+        sx.spectrum(given)
+
+
+def test_only_the_ends_that_are_asked_for_are_shown():
+    field = linear(torch.diag(torch.tensor([-1.0, -2.0, -3.0], dtype=torch.float64)))
+    assert sx.spectrum(field, k=1, targets=["rightmost"]).modes.targets == ("rightmost",)
+    assert "leftmost" in "+".join(sx.spectrum(field, k=1).modes.targets)
+    with pytest.raises(InputError, match="give at least one target: 'largest', 'leftmost'"):
+        sx.spectrum(field, targets=())

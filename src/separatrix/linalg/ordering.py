@@ -123,7 +123,9 @@ class Ends:
 
 def as_ends(targets: Sequence[Target], counts: Sequence[int]) -> Ends:
     """Several targets with a count for each."""
-    if not targets or len(targets) != len(counts):
+    if not targets:
+        raise InputError(f"give at least one target: {', '.join(map(repr, sorted(TARGETS)))} or a callable key.")
+    if len(targets) != len(counts):
         raise InputError(f"give one k, or one for each of the targets: got {len(counts)} for {len(targets)}.")
     return Ends(tuple(as_key(target) for target in targets), tuple(check_count("k", count) for count in counts))
 

@@ -77,7 +77,7 @@ def leading(
         k: for each target, twice as many for ``rotation``, whose modes come in pairs and limit the step of games; fewer
             where the operator is smaller.
         targets: of ``largest``, ``rightmost``, ``leftmost``, ``rotation``, ``step-limit``, or orders of one's own as
-            :func:`separatrix.linalg.eigenvalues` takes them.
+            :func:`separatrix.linalg.eigenvalues` takes them. Where the matrix is formed the default has ``leftmost`` too.
         max_products: budget for all targets together.
         tol: relative residual of a converged value.
         seed: of the start vector.
@@ -89,7 +89,7 @@ def leading(
     dense = n <= DENSE_UP_TO
     if dense and not isinstance(operator, Formed):
         operator = Formed(operator)
-    if dense and "leftmost" not in targets:  # the whole spectrum is there anyway
+    if dense and tuple(targets) == TARGETS:  # the whole spectrum is there anyway
         targets = (*targets, "leftmost")
     counts = [min(2 * k if target == "rotation" else k, n) for target in targets]
     budget = None if dense else max(max_products, max(counts) + 2)

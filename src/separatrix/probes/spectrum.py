@@ -134,7 +134,7 @@ def spectrum(
         progress: called with the name of each part as it begins.
 
     Raises:
-        InputError: ``k`` is not positive, or an unknown target or route.
+        InputError: no field, ``k`` is not positive, or an unknown target or route.
 
     Cost: building the Jacobian with its tests; at most ``2 max_products`` gradients for the values (n of them below n =
         2000, which then serves everything else), as many for certificate and density each.
@@ -145,6 +145,11 @@ def spectrum(
         >>> sx.spectrum(game.on()).verdict
         'marginal'
     """
+    if not isinstance(field, Field):
+        raise InputError(
+            f"spectrum takes a Field, got a {type(field).__name__}; bind a game to data first, game.on(batch), and take that of a "
+            "Problem, problem.field()."
+        )
     if k < 1:
         raise InputError(f"k must be at least 1, got {k}.")
     if max_products < 1:
