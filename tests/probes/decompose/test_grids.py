@@ -38,7 +38,7 @@ def test_a_trigonometric_field_is_split_exactly():
     assert found.shares["harmonic"] == pytest.approx(1.25 / total)
     assert found.error < 1e-12
     assert found.residual < 1e-14
-    assert found.gradients == 16**2 + 12
+    assert found.gradients == 16**2 + 12 + 16
 
 
 @pytest.mark.parametrize("d", [1, 2, 3])
@@ -140,3 +140,14 @@ def test_the_zero_field_is_said():
     found = decompose_box(field(torch.zeros_like), (0, 0), (1, 1), 4)
     assert found.status == "The field is zero on the grid."
     assert found.shares["gradient"] != found.shares["gradient"]
+
+
+def test_waves_too_short_for_the_grid_are_said_instead_of_taken_for_long_ones():
+    """On 8 and on 4 points ``cos 8x`` is 1 and ``sin 8x`` is 0: both grids agree on a constant field."""
+    short = FunctionField(lambda x: torch.stack([torch.cos(8 * x[0]), torch.sin(8 * x[0])]), torch.zeros(2).double())
+    found = decompose_torus(short, (0, 0), (2 * math.pi,) * 2, points=8)
+    assert found.error > 0.5
+    assert "more points are needed" in found.status
+    fine = decompose_torus(short, (0, 0), (2 * math.pi,) * 2, points=64)
+    assert fine.shares["gradient"] == pytest.approx(0.5)
+    assert fine.error < 1e-9

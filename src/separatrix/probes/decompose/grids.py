@@ -31,7 +31,8 @@ class GridDecomposition:
             middles of the faces across axis ``j`` (``tangential``) or of the edges along it (``normal``).
         harmonic: the mean of the field on the torus, ``(d,)``; zero on a box.
         shares: of the mean squared length: ``gradient``, ``rotation``, ``harmonic``; NaN for the zero field.
-        error: how much the shares differ on a grid of half the resolution: an estimate of their discretisation error.
+        error: how much the shares differ on a grid of half the resolution: an estimate of their discretisation error. On the
+            torus at least the share of the field at random places that the grid misses.
         residual: the largest of: the parts' inner product, and the divergence of ``w`` in units of ``|v|`` over the spacing.
         gradients: evaluations of the field.
         status: one sentence.
