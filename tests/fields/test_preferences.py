@@ -125,7 +125,7 @@ def test_where_a_field_stands_if_nothing_is_said():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: dpo(0), "beta must be positive, got 0"),
+        (lambda: dpo(0), "beta must be positive and finite, got 0"),
         (lambda: cdpo(noise=0.5), "share of wrong labels, at least 0 and below 0.5, got 0.5"),
         (lambda: kto(chosen=-1), "chosen must be positive"),
         (lambda: preference_field(dpo(), "odds"), "chart must be 'log' or 'ratio', got 'odds'"),
@@ -135,3 +135,9 @@ def test_where_a_field_stands_if_nothing_is_said():
 def test_what_makes_no_sense_is_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("loss", "u"), [(orpo(), 0.1), (dpo(), float("nan")), (dpo(), float("inf"))])
+def test_a_loss_has_no_slopes_where_it_is_not_defined(loss, u):
+    with pytest.raises(InputError, match=f"{loss.name} has no slopes at u = {u:g}"):
+        pull(loss, torch.tensor([-1.0, u]), torch.tensor([-1.0, float("inf") if u == float("inf") else -1.0]))

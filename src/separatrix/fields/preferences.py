@@ -199,6 +199,9 @@ class Pull:
 def pull(loss: PreferenceLoss, u: Tensor, v: Tensor) -> Pull:
     """Both partial derivatives at log-ratios ``u`` and ``v``, ``(m,)`` each, in both charts.
 
+    Raises:
+        InputError: points of two shapes, or where the loss has no slopes.
+
     Example:
         >>> at = pull(dpo(), torch.tensor([0.0]), torch.tensor([-1.0]))
         >>> at.log_asymmetry.tolist(), at.ratio_asymmetry.round(decimals=4).tolist()
@@ -209,10 +212,17 @@ def pull(loss: PreferenceLoss, u: Tensor, v: Tensor) -> Pull:
     a, b = (t.detach().double() for t in (u, v))
     slopes = torch.func.vmap(torch.func.grad(lambda p, q: loss(p, q), argnums=(0, 1)))(a, b)
     log = torch.stack(list(slopes), dim=1)
+    broken = ~torch.isfinite(log).all(1)
+    if bool(broken.any()):
+        i = int(broken.double().argmax())
+        raise InputError(
+            f"{loss.name} has no slopes at u = {float(a[i]):g}, v = {float(b[i]):g}; u and v must be finite"
+            + ("." if loss.reference else ", mean log-probabilities, below 0.")
+        )
     return Pull(a, b, log, log * torch.stack([-a, -b], dim=1).exp())
 
 
 def _positive(**values: float) -> None:
     for name, value in values.items():
-        if not value > 0:
-            raise InputError(f"{name} must be positive, got {value}.")
+        if not 0 < value < float("inf"):
+            raise InputError(f"{name} must be positive and finite, got {value}.")
