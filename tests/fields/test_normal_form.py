@@ -137,3 +137,8 @@ def test_a_point_of_the_wrong_size_is_refused():
         replicator(NormalForm.zero_sum(RPS), torch.ones(3))
     with pytest.raises(InputError, match="distinct names"):
         NormalForm.of([RPS, RPS], players=["a", "a"])
+
+
+def test_complex_payoffs_are_refused_rather_than_cut():
+    with pytest.raises(InputError, match="they are complex"):
+        NormalForm.of([np.eye(2) * 1j, np.eye(2)])

@@ -211,4 +211,7 @@ def _payoffs_of(game: Any) -> Iterable[Any]:
 
 
 def _array(values: Any) -> Any:
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if np.iscomplexobj(array):
+        raise ValueError("they are complex")
+    return array
