@@ -124,3 +124,9 @@ def test_what_does_not_fit_is_refused():
         radial_features(x, 51)
     with pytest.raises(InputError, match="degree must be at least 1"):
         polynomial_features(x, 0)
+
+
+def test_a_field_of_zeros_is_said_in_words():
+    x = torch.randn(100, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = decompose_samples(x, torch.zeros_like(x), polynomial_features(x, 2))
+    assert found.status == "The field is zero on the 20 held-out samples: there is nothing to explain."

@@ -223,6 +223,9 @@ def _share(values: Tensor, before: Tensor, after: Tensor) -> Share:
 
 
 def _sentence(explained: Share, turning: Share | None, unexplained: Share, name: str, judged: int) -> str:
+    if math.isnan(explained.value):
+        return f"The field is zero on the {judged} held-out samples: there is nothing to explain."
+
     def said(share: Share) -> str:
         return f"{share.value:.1%} (standard error {number(100 * share.stderr, 1)} points)"
 
