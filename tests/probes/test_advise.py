@@ -306,3 +306,21 @@ def test_one_player_gets_advice_too():
     assert row.steps.best * 0.1 == pytest.approx(0.4, rel=1e-3)
     assert row.steps.growth == pytest.approx(0.6, rel=1e-3)
     assert all("alternating" not in c.name for c in found.candidates)
+
+
+@pytest.mark.parametrize("gamma", [0.3, 1.0, 2.0])
+def test_alternation_helps_at_weak_damping_and_hurts_at_strong_damping(gamma: float):
+    """The Dirac-GAN with R1: at once up to ``min 2 |Re l| / |l|^2``, in turns up to ``(-g + sqrt(g^2 + 4 f^2)) / f^2``."""
+    f = 0.5
+    matrix = torch.tensor([[0.0, -f], [f, -gamma]], dtype=torch.float64)
+    found = advise(
+        linear(matrix, {"G": 1, "D": 1}),
+        method=Method(SGD(1.0), Simultaneous()),
+        candidates={"in turns": Method(SGD(1.0), Alternating(("D", "G")))},
+    )
+    values = torch.linalg.eigvals(matrix)
+    at_once = float((2 * values.real.abs() / values.abs().square()).min())
+    in_turns = (-gamma + (gamma**2 + 4 * f**2) ** 0.5) / f**2
+    assert found["simultaneous, no momentum"].steps.high == pytest.approx(at_once, rel=1e-5)
+    assert found["in turns"].steps.high == pytest.approx(in_turns, rel=1e-5)
+    assert (in_turns > at_once) == (gamma == 0.3)
