@@ -130,7 +130,10 @@ def disguise(game: PolynomialGame, seed: int) -> PolynomialGame:
 def zero_sum(n: int, seed: int) -> PolynomialGame:
     """f = x^T M y + b x + c y with a random matrix: no divergence, one rest point."""
     M = torch.randn(n + 1, n + 1, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    unit = lambda i, j: tuple(int(k == i) + int(k == n + j) for k in range(2 * n))  # noqa: E731
+
+    def unit(i: int, j: int) -> tuple[int, ...]:
+        return tuple(int(k == i) + int(k == n + j) for k in range(2 * n))
+
     f = {unit(i if i < n else -1, j if j < n else n): float(M[i, j]) for i in range(n + 1) for j in range(n + 1)}
     return PolynomialGame({"x": n, "y": n}, {"x": f, "y": {e: -c for e, c in f.items()}})
 
@@ -168,7 +171,10 @@ def settles(game: PolynomialGame, x: Tensor, steps: int) -> bool:
 def volume(game: PolynomialGame, x: Tensor) -> float:
     """Determinant of the flow's derivative after a short time."""
     speed = float(jacobian(game).norm())
-    moved = lambda at: flow(game, at, 0.3 / max(speed, 1e-9), 60)[-1]  # noqa: E731
+
+    def moved(at: Tensor) -> Tensor:
+        return flow(game, at, 0.3 / max(speed, 1e-9), 60)[-1]
+
     return float(torch.linalg.det(torch.func.jacfwd(moved)(x)))
 
 
