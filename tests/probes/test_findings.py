@@ -204,6 +204,10 @@ def test_players_are_far_from_their_best_responses_where_even_the_least_gain_is_
         assert "0.250 on held-out data" in found[0].sentence
 
 
+def test_a_single_player_that_still_gains_is_learning() -> None:
+    assert best_response_findings([gain("net", 0.5)], {"net": 2.0}) == []
+
+
 def test_gains_that_are_nothing_lost_or_not_finite_raise_nothing() -> None:
     nothing = {"player": "D", "steps": 100, "gain_train": 0.0, "gain_held_out": None}
     assert not best_response_findings([nothing], {"D": 0.0})

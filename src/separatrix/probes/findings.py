@@ -273,7 +273,7 @@ def best_response_findings(rows: Sequence[dict[str, object]], losses: dict[str, 
     """A player that could gain much by moving alone; the generator's side of it is reported but raises nothing.
 
     Only the player whose opponents' samples it judges (the one that gains least) is held to it: a player that fools a
-    frozen critic gains much in healthy runs too.
+    frozen critic gains much in healthy runs too. A single player that still gains is one that is still learning.
     """
     shares = []
     for row in rows:
@@ -282,7 +282,7 @@ def best_response_findings(rows: Sequence[dict[str, object]], losses: dict[str, 
         if not isfinite(gain):
             continue
         shares.append((gain / (loss + abs(gain)) if loss + abs(gain) > 0 else 0.0, gain, str(row["player"]), row))
-    if not shares:
+    if len(shares) < 2:
         return []
     share, gain, player, row = min(shares)
     lagging = max(shares)[2]
