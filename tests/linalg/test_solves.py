@@ -331,3 +331,14 @@ def test_a_right_side_outside_the_range_is_left_alone():
 def test_bad_settings_are_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("n", "rank"), [(2, 1), (3, 2), (5, 4), (20, 10)])
+def test_lsmr_is_not_spoilt_by_going_on_where_float32_calls_an_operator_singular(n, rank):
+    for seed in range(8):
+        g = torch.Generator().manual_seed(seed)
+        left, right, b = (torch.randn(*shape, generator=g) for shape in ((n, rank), (rank, n), (n,)))
+        found = lsmr(Dense(left @ right), b)
+        nearest = left.double() @ torch.linalg.lstsq(left.double(), b.double()[:, None])[0][:, 0]
+        least = float((b.double() - nearest).norm() / b.double().norm())
+        assert found.residual <= least + 1e-5

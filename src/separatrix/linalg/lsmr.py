@@ -15,6 +15,8 @@ from separatrix.linalg.operator import LinearOperator
 from separatrix.linalg.solution import Solution
 
 CHECK_EVERY = 10
+# Small operators are done, and singular ones spoilt, before the first regular check.
+EARLY = {1, 2, 4}
 
 
 def lsmr(
@@ -82,6 +84,7 @@ def _lsmr(counted: Counted, b: Tensor, damping: float, tol: float) -> Solution:
     history: list[float] = []
     step, done, stuck = 0, False, False
     optimality = residual = math.inf
+    best = length, x, b, 1.0
     while not done and not stuck and counted.left >= 4:
         step += 1
         u, beta = _unit(counted @ v - alpha * u)
@@ -101,14 +104,21 @@ def _lsmr(counted: Counted, b: Tensor, damping: float, tol: float) -> Solution:
         v, alpha = v_next, alpha_next
 
         norm = frobenius**0.5
-        ended = alpha * beta == 0 or abs(zeta_bar) <= 1e-3 * tol * norm * length * tol
-        if not (step % CHECK_EVERY == 0 or ended or counted.left < 6):
+        # Beyond rounding the vectors are noise, and a singular operator would blow them up.
+        rounding = 10 * torch.finfo(counted.dtype).eps * norm
+        ended = min(alpha, beta) <= rounding or abs(zeta_bar) <= 1e-3 * tol * norm * length * tol
+        if not (step % CHECK_EVERY == 0 or step in EARLY or ended or counted.left < 6):
             continue
         r = b - counted @ x
         residual = check_length(r, "the residual") / length
+        extended = math.hypot(residual * length, damping * check_length(x, "the solution"))
+        if extended > 1.001 * best[0]:  # in exact arithmetic it never grows
+            extended, x, r, residual = best
+            ended = True
+        elif extended < best[0]:
+            best = extended, x, r, residual
         history.append(residual)
         counted.excess = residual / tol
-        extended = math.hypot(residual * length, damping * check_length(x, "the solution"))
         done = residual <= tol
         if done or ended or counted.left < 6 or abs(zeta_bar) <= tol * norm * extended:
             # Over the length of the residual, so that the product overflows no more than those before.
