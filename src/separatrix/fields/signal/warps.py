@@ -52,32 +52,28 @@ class Warp(nn.Module):
         return t, slope
 
 
-def align(q1: Curve, q2: Curve, warp: Warp, *, points: int = 400, steps: int = 100) -> float:
-    """Train ``warp`` in place by L-BFGS on the elastic energy at ``points`` midpoints; returns the energy reached.
+def align(q1: Curve, q2: Curve, warp: Warp, *, points: int = 400, steps: int = 300, lr: float = 0.02) -> float:
+    """Train ``warp`` in place by Adam on the elastic energy at ``points`` midpoints; returns the energy reached.
+
+    L-BFGS is quicker where it arrives, but its first long steps often end in a poor minimum.
 
     Args:
         q1, q2: square-root velocities; the second is warped.
         warp: where the descent begins, too.
         points: of the midpoint rule.
-        steps: at most.
+        steps: of Adam.
+        lr: its learning rate.
 
-    Cost: about ``1.25 steps`` gradients.
+    Cost: ``steps`` gradients.
     """
     t = (torch.arange(points, dtype=torch.float64) + 0.5) / points
     target = q1(t).detach()
-    optimizer = torch.optim.LBFGS(
-        warp.parameters(), max_iter=steps, tolerance_change=1e-14, line_search_fn="strong_wolfe"
-    )
-
-    def energy() -> Tensor:
-        phi, slope = warp(t)
-        return elastic_energy(target, q2(phi), slope)
-
-    def closure() -> Tensor:
+    optimizer = torch.optim.Adam(warp.parameters(), lr=lr)
+    for _ in range(steps):
         optimizer.zero_grad()
-        value = energy()
-        torch.autograd.backward(value)
-        return value
-
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return float(energy().detach())
+        phi, slope = warp(t)
+        torch.autograd.backward(elastic_energy(target, q2(phi), slope))
+        optimizer.step()
+    with torch.no_grad():
+        phi, slope = warp(t)
+        return float(elastic_energy(target, q2(phi), slope))
