@@ -27,17 +27,17 @@ def significant(x: float, digits: int = 2) -> str:
 
 
 def number(x: float | None, digits: int = 3) -> str:
-    """A number for a table cell, with an exponent only outside 0.001 .. 100 000.
+    """A number for a table cell, with an exponent only outside 0.001 .. 100 000; whole numbers up to 10^9 have none.
 
     Example:
-        >>> number(-2.7), number(3e-4), number(54000), number(None)
-        ('−2.70', '3.00e−4', '54000', '–')
+        >>> number(-2.7), number(3e-4), number(54000), number(3.77e24), number(None)
+        ('−2.70', '3.00e−4', '54000', '3.77e24', '–')
     """
     if x is None or math.isnan(x):
         return MISSING
     if math.isinf(x):
         return "∞" if x > 0 else "−∞"
-    if isinstance(x, int) or (x == round(x) and abs(x) >= 100):
+    if isinstance(x, int) or (x == round(x) and 100 <= abs(x) < 1e9):
         return f"{round(x)}".replace("-", "−")
     if x != 0 and not 1e-3 <= abs(x) < 1e5:
         mantissa, exponent = f"{x:.{digits - 1}e}".split("e")
