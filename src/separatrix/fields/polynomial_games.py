@@ -47,9 +47,13 @@ class PolynomialGame:
             )
         for player, loss in self.losses.items():
             for exponents, value in loss.items():
-                if len(exponents) != self.n or min(exponents, default=0) < 0:
+                if (
+                    len(exponents) != self.n
+                    or min(exponents, default=0) < 0
+                    or any(not isinstance(e, int) for e in exponents)
+                ):
                     raise InputError(
-                        f"a term of {player!r} has exponents {exponents}; they are {self.n} numbers from 0 on, one a coordinate."
+                        f"a term of {player!r} has exponents {exponents}; they are {self.n} whole numbers from 0 on, one a coordinate."
                     )
                 if value != value or value in (float("inf"), float("-inf")):
                     raise InputError(

@@ -284,7 +284,7 @@ def test_a_nonstrategic_game_says_so():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: PolynomialGame({"x": 1}, {"x": {(1, 1): 1.0}}), "exponents.*they are 1 numbers"),
+        (lambda: PolynomialGame({"x": 1}, {"x": {(1, 1): 1.0}}), "exponents.*they are 1 whole numbers"),
         (lambda: PolynomialGame({"x": 1}, {"y": {(1,): 1.0}}), "both name every player"),
         (lambda: PolynomialGame({"x": 1}, {"x": {(1,): float("nan")}}), "it must be finite"),
         (lambda: decompose_polynomial_game(random_polynomial_game({"x": 2}), scale=[1.0, 2.0]), "one positive number"),
@@ -301,3 +301,32 @@ def test_a_nonstrategic_game_says_so():
 def test_what_cannot_be_decomposed_is_refused(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_gaussian_far_from_the_game_is_said_to_spoil_it_by_rounding():
+    game = random_polynomial_game({"x": 1, "y": 2}, 3, seed=5)
+    assert "Rounding" not in decompose_polynomial_game(game).status
+    for centre, scale in ((1e6, 1.0), (0.0, 1e12)):
+        found = decompose_polynomial_game(game, centre=centre, scale=scale)
+        assert found.residual > 1e-6
+        assert "Rounding spoils these parts" in found.status
+
+
+@pytest.mark.parametrize(
+    ("centre", "scale", "error"),
+    [
+        (float("inf"), 1.0, "centre must be finite"),
+        (0.0, float("nan"), "scale must be finite"),
+        ([0.0, 1.0], 1.0, "each of the 3"),
+    ],
+)
+def test_a_gaussian_that_makes_no_sense_is_refused(centre, scale, error):
+    game = random_polynomial_game({"x": 1, "y": 2}, 2)
+    with pytest.raises(InputError, match=error):
+        decompose_polynomial_game(game, centre=centre, scale=scale)
+    assert decompose_polynomial_game(game, centre=torch.tensor(0.0), scale=np.float32(1)).residual < 1e-12
+
+
+def test_exponents_are_whole_numbers():
+    with pytest.raises(InputError, match="whole numbers"):
+        PolynomialGame({"x": 1}, {"x": {(1.5,): 1.0}})

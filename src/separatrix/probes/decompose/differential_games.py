@@ -35,6 +35,8 @@ from separatrix.fields.polynomial_games import Exponents, Polynomial, Polynomial
 from separatrix.probes.decompose.hermite import factorial, from_hermite, shifted, to_hermite
 
 Losses = dict[str, dict[Exponents, float]]
+# A residual above this is said.
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def decompose_polynomial_game(
         tuple(s),
         norms,
         residual,
-        _sentence(norms),
+        _sentence(norms) + _warning(residual),
     )
 
 
@@ -252,14 +254,26 @@ def _residual(
 
 
 def _vector(value: Sequence[float] | float, n: int, name: str) -> list[float]:
-    found = [float(value)] * n if isinstance(value, (int, float)) else [float(v) for v in value]
-    if len(found) != n:
+    given = np.asarray(value, dtype=np.float64)
+    found: list[float] = given.tolist() if given.ndim else [float(given)] * n
+    if given.ndim > 1 or len(found) != n:
         raise InputError(f"{name} has one number for each of the {n} coordinates, got {len(found)}.")
+    if not np.isfinite(given).all():
+        raise InputError(f"{name} must be finite, got {found}.")
     return found
 
 
 def _share(part: float, whole: float) -> float:
     return (part / whole) ** 2 if whole > 0 else math.nan
+
+
+def _warning(residual: float) -> str:
+    if residual <= ROUNDING:
+        return ""
+    return (
+        f" Rounding spoils these parts (residual {residual:.2g}): with this centre and scale terms cancel that are far larger "
+        "than the game; write the game in coordinates around the centre, in units of the scale."
+    )
 
 
 def _sentence(norms: dict[str, float]) -> str:
