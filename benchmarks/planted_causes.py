@@ -45,7 +45,7 @@ EFFORTS = {
     "matching-pennies": replace(USUAL, averaged=8, recorded=400),
 }
 ABOUT = (
-    "Thresholds, beds and efforts were chosen on seeds from 100 on; nothing was changed after a seed that counts had been seen. "
+    "Thresholds, beds and efforts were chosen on seeds from 100 on; none of them was changed after a seed that counts had been seen. "
     "On those seeds three plants were given up: a large step of the patch GAN's critic (it blows up once and then decays, which is "
     "not what the finding says), the same in the physics-informed network (Adam still solves it), and a domain critic of 30 times "
     "the usual strength (some seeds saturate the features instead). While the study ran, another loop showed that an update which goes "
