@@ -142,3 +142,8 @@ def test_a_point_of_the_wrong_size_is_refused():
 def test_complex_payoffs_are_refused_rather_than_cut():
     with pytest.raises(InputError, match="they are complex"):
         NormalForm.of([np.eye(2) * 1j, np.eye(2)])
+
+
+def test_too_many_arrays_for_their_axes_are_counted():
+    with pytest.raises(InputError, match="2 axes; 2 players need 2 arrays, or one with players first"):
+        NormalForm.of(np.zeros((3, 2, 2)))

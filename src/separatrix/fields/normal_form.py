@@ -46,9 +46,16 @@ class NormalForm:
         shape = tuple(self.payoffs[0].shape)
         for name, array in zip(self.players, self.payoffs, strict=False):
             if tuple(array.shape) != shape or array.ndim != count or 0 in array.shape:
+                seen = f"that of {name!r} has shape {tuple(array.shape)}"
+                if tuple(array.shape) != shape:
+                    seen += f", the first has {shape}"
+                elif array.ndim != count:
+                    seen += (
+                        f", {array.ndim} axes; {array.ndim} players need {array.ndim} arrays, or one with players first"
+                    )
                 raise InputError(
                     f"every one of the {count} payoff arrays has one axis for each of the {count} players and the same "
-                    f"shape; that of {name!r} has shape {tuple(array.shape)}, the first has {shape}."
+                    f"shape; {seen}."
                 )
             if array.dtype != torch.float64 or not bool(torch.isfinite(array).all()):
                 raise InputError(
