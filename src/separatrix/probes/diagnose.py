@@ -60,7 +60,7 @@ def diagnose(
     """Everything one measurement can say about a game where its players stand now.
 
     Args:
-        subject: ``game.on(batch)``, any :class:`Field`, a :class:`Problem`, or a :class:`Run` (replay and twins only).
+        subject: ``game.on(batch)``, any :class:`Field`, a :class:`Problem`, or a :class:`Run` (what its roles allow).
         optimizers: what trains the players: ``{player: torch optimizer or base}``, state included, or an optimizer of
             ``sx.optim``. Read, never changed.
         scheme: how their steps are put together; alternating for several players, in the game's order, if ``None``.
