@@ -4,7 +4,7 @@ Every method trains the patch GAN from the same start, on the same minibatches, 
 its own losses; CPU-seconds stand beside them, since penalties make a gradient dearer). Scores of the raw and of the averaged
 generator along the way; spectrum, best-response gap and twins before (first seed) and after.
 
-    python benchmarks/numerics_of_gans.py [--gradients 2000] [--seeds 0 1 2] [--methods ...] [--device cuda] [--width 16]
+    python benchmarks/numerics_of_gans.py [--gradients 2000] [--seeds 0 1 2] [--methods ...] [--width 16]
 
 Finished runs are kept in ``--pieces`` and not made again; what was killed goes on with the next one.
 """
