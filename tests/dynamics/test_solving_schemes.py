@@ -113,7 +113,8 @@ def test_acgd_is_what_the_optimizer_of_that_name_does() -> None:
     steps = [opt.step(None) for _ in range(4)]
     x, _, _ = simulate(Method(Adam(0.02, (0.0, 0.9), 1e-3), Competitive(1e-12)), twin.on(), steps=4)
     torch.testing.assert_close(game.on().point, x, rtol=0, atol=1e-11)
-    assert all(0 < s.residual < 1e-12 for s in steps)
+    assert all(0 <= s.residual < 1e-12 for s in steps)  # a small system may be solved exactly
+    assert any(s.residual > 0 for s in steps)
     assert all(s.gradients > 1 for s in steps)
 
 
