@@ -220,6 +220,21 @@ def test_compare_predicts_what_a_linear_game_does(cli) -> None:
     assert result.json["budget"] == 40
 
 
+def test_compare_tries_each_method_at_its_best_step_too(cli) -> None:
+    """Eigenvalues -1 +- i: a simultaneous step of 1/2, five times the present one, shrinks most."""
+    options = ("compare", "game.py:problem", "--methods", "simultaneous,extragradient", "--steps", "20", "--seeds", "1")
+    result = cli(*options, "--best-steps", "--json")
+    assert result.code == 0, result.err
+    rows = {row["method"]: row for row in result.json["rows"]}
+    assert list(rows)[:3] == ["simultaneous", "simultaneous, step × 5.0", "extragradient"]
+    assert len(rows) == 4
+    for name, row in rows.items():
+        predicted, observed = (row[of]["growth_per_gradient"] for of in ("predicted", "observed"))
+        assert observed["median"] == pytest.approx(predicted, rel=1e-6), name
+        assert predicted <= rows[name.partition(",")[0]]["predicted"]["growth_per_gradient"]
+    assert rows["simultaneous, step × 5.0"]["predicted"]["growth_per_gradient"] == pytest.approx(0.5**0.5, rel=1e-4)
+
+
 def test_compare_goes_on_from_a_checkpoint_and_predicts_with_its_moments(cli) -> None:
     options = ("--methods", "simultaneous,alternating", "--steps", "3", "--seeds", "2", "--json")
     fresh = cli("compare", "game.py:trained", *options)

@@ -130,6 +130,9 @@ def compare(
     seeds: Annotated[
         int, typer.Option(callback=opt.at_least(1), metavar="S", help="How many seeds, from --seed on.")
     ] = 3,
+    best_steps: Annotated[
+        bool, typer.Option("--best-steps", help="Run each method at the step that advice finds best for it, too.")
+    ] = False,
     data: opt.Data = None,
     train: opt.Train = None,
     optimizer: opt.Optimizer = None,
@@ -148,7 +151,9 @@ def compare(
     from separatrix.cli.comparing import compare_target
 
     request = Request.typed(target, data, train, None, optimizer, checkpoint, batches, seed, device, dtype)
-    return partial(compare_target, request, methods=methods, steps=steps, seeds=seeds, k=k, output=output)
+    return partial(
+        compare_target, request, methods=methods, steps=steps, seeds=seeds, k=k, best_steps=best_steps, output=output
+    )
 
 
 app.command()(advise)

@@ -20,17 +20,31 @@ from separatrix.cli.talk import Talk, finite
 from separatrix.dynamics import Comparison, Method, Observed, Spread, compare
 from separatrix.dynamics.continued import continued
 from separatrix.errors import InputError
+from separatrix.probes import advise
+from separatrix.probes.advice_row import multiple
+from separatrix.probes.advise_candidates import with_step
+from separatrix.probes.advise_race import REACH, SAME
 from separatrix.probes.numbers import growth_percent, number
 from separatrix.probes.record import write_text
 
 
 def compare_target(
-    request: Request, talk: Talk, *, methods: str, steps: int, seeds: int, k: int, output: Path | None
+    request: Request,
+    talk: Talk,
+    *,
+    methods: str,
+    steps: int,
+    seeds: int,
+    k: int,
+    best_steps: bool,
+    output: Path | None,
 ) -> int:
     """Compare, write and print."""
     check_outputs([] if output is None else [output], (".json",))
     begun = start(request, talk)
     named = _named_methods(begun, request, methods)
+    if best_steps:
+        named = _with_best_steps(begun, named, k=k, seed=request.seed, talk=talk)
     comparison = compare(
         begun.problem,
         named,
@@ -61,6 +75,34 @@ def _named_methods(begun: Start, request: Request, methods: str) -> dict[str, Me
     problem = begun.with_method()
     found = {text: find_method(problem, (), text) for text in texts}
     return {text: continued(method, begun.states) for text, method in found.items() if method is not None}
+
+
+def _with_best_steps(begun: Start, named: Mapping[str, Method], *, k: int, seed: int, talk: Talk) -> dict[str, Method]:
+    """Each method as it is, and beside it at the step that advice finds best for it."""
+    advice = advise(
+        begun.with_method(),
+        candidates=named,
+        remedies={},
+        states=begun.states,
+        k=k,
+        noise=0,
+        transforms=False,
+        seed=seed,
+    )
+    found: dict[str, Method] = {}
+    for name, method in named.items():
+        found[name] = method
+        steps = advice[name].steps
+        best = None if steps is None else steps.best
+        if best is None:
+            talk.note(f"{name}: {advice[name].why}")
+            continue
+        step = min(max(best, 1 / REACH), REACH)
+        if step != best:
+            talk.note(f"{name}: tried at {multiple(step)} times the present step; the model prefers {multiple(best)}.")
+        if abs(step - 1) >= SAME:
+            found[f"{name}, step × {multiple(step)}"] = with_step(method, step)
+    return found
 
 
 def _row(row: Observed) -> dict[str, Any]:

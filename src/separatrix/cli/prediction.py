@@ -14,7 +14,7 @@ from separatrix.probes.stability import growth_rates, unit_bases
 class Predictor:
     """``predict(method, field)``: growth per gradient of the resolved modes, the safe step, the trust horizon.
 
-    Methods with the same transforms share one Jacobian and its modes, so they must share their bases and states too.
+    Methods with the same transforms and bases share one Jacobian and its modes, so they must share their states too.
 
     Args:
         k: eigenvalues at each end of the spectrum.
@@ -24,7 +24,7 @@ class Predictor:
 
     def __init__(self, *, k: int = 5, max_products: int = 150, seed: int = 0) -> None:
         self.k, self.max_products, self.seed = k, max_products, seed
-        self._known: dict[tuple[Transform, ...], tuple[Setting, Reduced]] = {}
+        self._known: dict[tuple[tuple[Transform, ...], str], tuple[Setting, Reduced]] = {}
 
     def __call__(self, method: Method, field: Field) -> dict[str, Any]:
         """The prediction as plain data.
@@ -32,9 +32,11 @@ class Predictor:
         Raises:
             ComputationError: there is none; says why.
         """
-        known = self._known.get(method.transforms)
-        setting, small = known or self._measure(method, field)
-        self._known[method.transforms] = setting, small
+        bases = {player: base.describe() for player, base in method.bases_for(field.players).items()}
+        key = method.transforms, repr(bases)
+        first = all(transforms != method.transforms for transforms, _ in self._known)
+        setting, small = self._known.get(key) or self._measure(method, field)
+        self._known[key] = setting, small
         assert setting.frozen is not None
         found = outlook(small, method.scheme, unit_bases(setting.frozen), method.gradients(field))
         return {
@@ -44,7 +46,7 @@ class Predictor:
             "limited_by": found.limited_by,
             "growing": len(growth_rates(small)),
             # Of the method that is measured first; it runs on the field and so costs steps.
-            "horizon": horizon(setting).section()["sentence"] if known is None else None,
+            "horizon": horizon(setting).section()["sentence"] if first else None,
         }
 
     def _measure(self, method: Method, field: Field) -> tuple[Setting, Reduced]:
