@@ -195,7 +195,7 @@ def test_a_closed_pipe_ends_quietly() -> None:
 
 def test_the_module_runs_as_the_command_does() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "separatrix.cli", "spectrum", "zoo:bilinear", "--json"],
+        [sys.executable, "-m", "separatrix", "spectrum", "zoo:bilinear", "--json"],
         capture_output=True,
         text=True,
         check=False,
