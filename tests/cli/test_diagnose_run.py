@@ -41,6 +41,10 @@ run = sx.Run(lambda: halved.mul_(0.5), {"x": halved}, name="halved")
 def stuck():
     import time
     return sx.Run(lambda: time.sleep(5), {"x": torch.zeros(1)}, name="stuck", time_limit=0.2)
+
+
+def broken():
+    return sx.Run(lambda: torch.ones(2) @ torch.ones(3), {"x": torch.zeros(1)}, name="broken")
 """
 
 
@@ -95,3 +99,12 @@ def test_options_of_games_are_refused_by_name(refused, option: tuple[str, str]) 
 @pytest.mark.usefixtures("loop")
 def test_a_step_that_does_not_return_is_named(refused) -> None:
     assert "stuck" in refused("diagnose", "loop.py:stuck")
+
+
+@pytest.mark.usefixtures("loop")
+@pytest.mark.parametrize("train", ["0", "2"])
+def test_what_the_users_step_raises_is_told_with_its_place(refused, train: str) -> None:
+    said = refused("diagnose", "loop.py:broken", "--train", train)
+    assert "the step of 'broken' raised RuntimeError" in said
+    line = RUNS[: RUNS.index("torch.ones(2) @")].count("\n") + 1
+    assert f"loop.py, line {line})" in said

@@ -16,7 +16,7 @@ from separatrix.cli.starting import start
 from separatrix.cli.talk import Talk
 from separatrix.cli.target import find_measured
 from separatrix.dynamics import Problem, Run
-from separatrix.errors import InputError
+from separatrix.errors import InputError, SeparatrixError, raised_by
 from separatrix.linalg.eigen import DENSE_UP_TO
 from separatrix.probes import Diagnosis, diagnose
 from separatrix.probes.record import SEVERITIES
@@ -78,10 +78,21 @@ def _diagnosis_of_run(run: Run, request: Request, talk: Talk, command: str) -> D
     """The run's own steps first, as many as ``--train`` says."""
     with talk.progress(f"training {run.name}", total=request.steps) as advance:
         for step in range(request.steps):
-            run.step()
+            _stepped(run)
             advance(step + 1)
+    with run.kept():  # a step that fails is told here, not in the midst of a measurement
+        _stepped(run)
     with talk.progress(f"measuring {run.name}") as advance:
         return diagnose(run, seed=request.seed, command=command, progress=lambda part: advance(part=part))
+
+
+def _stepped(run: Run) -> None:
+    try:
+        run.step()
+    except SeparatrixError:
+        raise
+    except Exception as error:
+        raise InputError(f"the step of {run.name!r} raised {raised_by(error)}.") from error
 
 
 def _refuse_options_of_games(request: Request, **given: bool) -> None:
