@@ -25,7 +25,7 @@ from separatrix.dynamics import (
     Simultaneous,
 )
 from separatrix.errors import InputError
-from separatrix.fields import Game
+from separatrix.fields import FunctionField, Game
 from separatrix.probes import advise
 from separatrix.zoo import load
 
@@ -324,3 +324,35 @@ def test_alternation_helps_at_weak_damping_and_hurts_at_strong_damping(gamma: fl
     assert found["simultaneous, no momentum"].steps.high == pytest.approx(at_once, rel=1e-5)
     assert found["in turns"].steps.high == pytest.approx(in_turns, rel=1e-5)
     assert (in_turns > at_once) == (gamma == 0.3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_safe_step_is_better_than_the_best(seed: int) -> None:
+    """Also between the border and the scanned step before it, and where modes that take over leave several minima."""
+    n, eye = 3, torch.eye(6, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed)
+    b = torch.randn(n, n, generator=generator, dtype=torch.float64)
+    damping = 0.15 + 0.3 * torch.rand(2 * n, generator=generator, dtype=torch.float64)
+    matrix = -damping.diag()
+    matrix[:n, n:], matrix[n:, :n] = -b, b.T
+    first, second = matrix.clone(), matrix.clone()
+    first[n:], second[:n] = 0, 0
+    maps = {
+        "extragradient": lambda h: eye + h * matrix @ (eye + h * matrix),
+        "alternating": lambda h: (eye + h * second) @ (eye + h * first),
+    }
+    field = FunctionField(lambda x: matrix @ x, torch.ones(2 * n, dtype=torch.float64), players={"x": n, "y": n})
+    schemes = {"extragradient": Extragradient(), "alternating": Alternating(("x", "y"))}
+    candidates = {name: Method(SGD(0.1), scheme) for name, scheme in schemes.items()}
+    advice = advise(field, candidates=candidates, remedies={}, method=candidates["alternating"], transforms=False)
+    for name, step_map in maps.items():
+        steps = advice[name].steps
+        assert steps is not None
+        assert steps.best is not None
+
+        def radius(h: float, step_map=step_map) -> float:
+            return float(torch.linalg.eigvals(step_map(0.1 * h)).abs().max())
+
+        ideal = min(radius(steps.high * share / 400) for share in range(1, 401))
+        assert radius(steps.best) <= ideal + 1e-4, name
+        assert radius(steps.high * 1.001) > 1 > radius(steps.high * 0.999)

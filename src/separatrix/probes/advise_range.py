@@ -22,6 +22,8 @@ from separatrix.probes.stability import ROUNDING, SCAN, bisect, kept_multipliers
 GOLDEN = (5**0.5 - 1) / 2
 # Relative width to which borders and the best step are narrowed down.
 BORDER, BEST = 1e-6, 1e-4
+# How many scanned steps to each side the best one is sought, and at how many steps between.
+LOOK, FINE = 4, 80
 # A contraction per gradient below this is none.
 STILL = 1e-9
 # Where no step is too long, the best is sought up to so many times the inverse of the fastest mode.
@@ -127,7 +129,7 @@ class Tried:
 def safe_steps(tried: Tried) -> SafeSteps:
     """Scan eight decades around the inverse of the fastest mode, narrow down the borders and the best step.
 
-    A safe range narrower than a fifth of a decade can be missed. Cost: no gradients; some 150 eigenproblems of the
+    A safe range narrower than a fifth of a decade can be missed. Cost: no gradients; some 250 eigenproblems of the
     model's size.
     """
     scale = tried.fastest
@@ -148,7 +150,13 @@ def safe_steps(tried: Tried) -> SafeSteps:
         last += 1
     low = 0.0 if first == 0 else bisect(lambda s: not tried.safe(s), steps[first - 1], steps[first], BORDER)
     high = inf if last == len(steps) - 1 else bisect(tried.safe, steps[last], steps[last + 1], BORDER)
-    best = _least(tried, steps[max(i - 1, first)], min(high, steps[min(i + 1, last)]))
+    # Up to the borders themselves: the least may lie between one and the scanned step next to it.
+    longest = steps[last] if high == inf else high
+    best = _least(
+        tried,
+        steps[i - LOOK] if i - LOOK >= first else low or steps[first],
+        steps[i + LOOK] if i + LOOK <= last else longest,
+    )
     if growth[i] <= tried.growth(best):
         best = steps[i]
     if high == inf:
@@ -165,7 +173,12 @@ def _first(tried: Tried, step: float) -> complex | None:
 
 
 def _least(tried: Tried, low: float, high: float) -> float:
-    """The step with the least growth between two, by golden section on the logarithm."""
+    """The step with the least growth between two: a look at ``FINE`` steps, since modes that take over from each other leave
+    several minima, then golden section on the logarithm around the least of them.
+    """
+    looked = [low * (high / low) ** (j / FINE) for j in range(FINE + 1)]
+    j = min(range(FINE + 1), key=lambda j: tried.growth(looked[j]))
+    low, high = looked[max(j - 1, 0)], looked[min(j + 1, FINE)]
     ratio = high / low
     while ratio > 1 + BEST:
         a, b = low * ratio ** (1 - GOLDEN), low * ratio**GOLDEN
