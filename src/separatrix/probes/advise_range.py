@@ -23,7 +23,7 @@ GOLDEN = (5**0.5 - 1) / 2
 # Relative width to which borders and the best step are narrowed down.
 BORDER, BEST = 1e-6, 1e-4
 # How many scanned steps to each side the best one is sought, and at how many steps between.
-LOOK, FINE = 2, 16
+LOOK, FINE = 4, 80
 # A contraction per gradient below this is none.
 STILL = 1e-9
 # Where no step is too long, the best is sought up to so many times the inverse of the fastest mode.
@@ -129,7 +129,7 @@ class Tried:
 def safe_steps(tried: Tried) -> SafeSteps:
     """Scan eight decades around the inverse of the fastest mode, narrow down the borders and the best step.
 
-    A safe range narrower than a fifth of a decade can be missed. Cost: no gradients; some 170 eigenproblems of the
+    A safe range narrower than a fifth of a decade can be missed. Cost: no gradients; some 250 eigenproblems of the
     model's size.
     """
     scale = tried.fastest
