@@ -57,6 +57,79 @@ def test_training_in_two_parts_ends_where_training_at_once_does(cli) -> None:
             assert torch.equal(tensor, second[player][name]), (player, name)
 
 
+@pytest.mark.parametrize(
+    "method",
+    [
+        "alternating",
+        "optimistic",
+        "past-extragradient",
+        "reflected",
+        "stabilised",
+        "lookahead:every=4,weight=0.3",
+        "lookahead:every=3,inner=optimistic",
+    ],
+)
+def test_a_run_cut_in_two_is_the_uncut_run_for_schemes_with_and_without_a_memory(cli, method: str) -> None:
+    """Cut after 5 of 9 steps: in the middle of a round of Lookahead. The batch is always the same here."""
+    run = ("train", "game.py:trained", "--method", method, "-o")
+    cli(*run, "whole.pt", "--steps", "9")
+    cli(*run, "first.pt", "--steps", "5")
+    result = cli(*run, "second.pt", "--steps", "4", "--checkpoint", "first.pt")
+    assert "remember" not in result.err
+    whole, second = (torch.load(p, weights_only=True) for p in ("whole.pt", "second.pt"))
+    assert _tensors(whole).keys() == _tensors(second).keys()
+    for name, tensor in _tensors(whole).items():
+        assert torch.equal(tensor, _tensors(second)[name]), name
+    if method == "alternating":
+        return
+    # Without the memory the run goes elsewhere, and says so: it is what the equality above rests on.
+    bare = torch.load("first.pt", weights_only=True)
+    del bare["scheme"]
+    torch.save(bare, "old.pt")
+    result = cli(*run, "other.pt", "--steps", "4", "--checkpoint", "old.pt")
+    assert "old.pt does not hold what" in result.err
+    other = _tensors(torch.load("other.pt", weights_only=True))
+    assert any(not torch.equal(tensor, other[name]) for name, tensor in _tensors(whole).items())
+
+
+def _tensors(saved: Any, path: str = "") -> dict[str, torch.Tensor]:
+    if isinstance(saved, torch.Tensor):
+        return {path: saved}
+    items = saved.items() if isinstance(saved, dict) else enumerate(saved) if isinstance(saved, list) else ()
+    return {name: t for key, value in items for name, t in _tensors(value, f"{path}/{key}").items()}
+
+
+def test_what_one_scheme_remembers_is_not_given_to_another_and_that_is_told(cli) -> None:
+    cli("train", "game.py:trained", "--method", "lookahead:every=5", "--steps", "4", "-o", "c.pt")
+    go_on = ("train", "game.py:trained", "--steps", "1", "--checkpoint", "c.pt")
+    for method in ("lookahead:every=3", "optimistic", "alternating"):  # after 4 steps "every 3" would never come
+        said = cli(*go_on, "--method", method).err
+        assert "c.pt holds what lookahead (inner simultaneous, every 5, weight 0.5) remembers" in said
+        assert "left out" in said
+    again = cli(*go_on, "--method", method, "-o", "d.pt")
+    assert again.code == 0
+    assert "scheme" not in torch.load("d.pt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"memory": {"count": 1}}, "remembers the checkpoint has count, here it keeps count, step:D, step:G"),
+        ({"memory": 3}, "'scheme' is not .'settings'"),
+        (
+            {"memory": {"count": 1, "step:G": torch.ones(3), "step:D": torch.ones(13)}},
+            r"'step:G' of what optimistic .* has shape \(3,\)",
+        ),
+    ],
+)
+def test_a_memory_that_does_not_fit_is_refused(refused, cli, change: dict[str, Any], message: str) -> None:
+    cli("train", "game.py:trained", "--method", "optimistic", "--steps", "2", "-o", "c.pt")
+    saved = torch.load("c.pt", weights_only=True)
+    saved["scheme"].update(change)
+    torch.save(saved, "c.pt")
+    assert re.search(message, refused("train", "game.py:trained", "--method", "optimistic", "--checkpoint", "c.pt"))
+
+
 def test_a_checkpoint_of_a_torch_loop_is_diagnosed_with_its_own_settings(cli) -> None:
     """A game without a method of its own: the optimizers of the checkpoint say how it is trained."""
     problem = find_target("game.py:trained")

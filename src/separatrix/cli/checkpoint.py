@@ -1,7 +1,8 @@
 """Checkpoints: ``{"players": {name: state_dict}, "optimizers": {name: state_dict}}``, plain tensors and numbers.
 
 Both kinds of ``state_dict`` are torch's own, so a checkpoint goes to and from any training loop. A player made of raw
-tensors is the tensor, list or dict itself.
+tensors is the tensor, list or dict itself. What a scheme remembers besides (a last direction, a slow copy) stands under
+``scheme``, ``{"settings": ..., "memory": ...}``, in flat points as the scheme keeps it; schemes without a memory have none.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from separatrix.cli.data import read_torch
 from separatrix.cli.torch_optimizers import lift_state, torch_optimizer
 from separatrix.dynamics import Base, Method, WrappedBase, torch_state_dict
-from separatrix.dynamics.schemes import States
+from separatrix.dynamics.bases import State
+from separatrix.dynamics.schemes import SCHEME, States
 from separatrix.errors import InputError
 from separatrix.fields import Game
 from separatrix.fields.batches import copied
@@ -117,8 +119,63 @@ def load_states(
     return {p: base for p, (base, _) in found.items()}, {p: state for p, (_, state) in found.items()}
 
 
+def load_memory(game: Game, method: Method, saved: Any) -> tuple[State, str]:
+    """What the checkpoint's scheme remembers, for the scheme that runs, and a sentence where that cannot go on from it.
+
+    Only the same scheme with the same settings goes on: a Lookahead that was to step back after 5 steps never does after 3.
+
+    Args:
+        game: whose coordinates.
+        method: what runs.
+        saved: what stands under ``scheme``; ``None`` where nothing does.
+
+    Raises:
+        InputError: not laid out as a memory, or of other names or shapes than the scheme keeps.
+    """
+    own = method.scheme.describe()
+    fresh = method.scheme.memory(game.space, game.space.join([p.detach() for p in game.parameters]))
+    if saved is None:
+        afresh = f"does not hold what {_titled(own)} remembers, which begins as on its first step; the rest is as it was saved"
+        return {}, afresh if fresh else ""
+    if not isinstance(saved, Mapping) or not all(isinstance(saved.get(key), Mapping) for key in ("settings", "memory")):
+        raise InputError("the checkpoint's 'scheme' is not {'settings': {...}, 'memory': {...}}; leave it out.")
+    if saved["settings"] != own:
+        return {}, f"holds what {_titled(saved['settings'])} remembers, of no use to {_titled(own)}; it is left out"
+    if saved["memory"].keys() != fresh.keys():
+        held, kept = (", ".join(sorted(map(str, names))) for names in (saved["memory"], fresh))
+        raise InputError(
+            f"of what {_titled(own)} remembers the checkpoint has {held or 'nothing'}, here it keeps {kept}; was it saved with "
+            "other players? Leave 'scheme' out of it to begin afresh."
+        )
+    return {name: _fitted(name, saved["memory"][name], value, own) for name, value in fresh.items()}, ""
+
+
+def _titled(settings: Mapping[str, Any]) -> str:
+    """A scheme with its settings, as it is to be called in a sentence."""
+    name = str(settings.get("scheme"))
+    shown = (
+        f"{key} {_titled(value) if isinstance(value, Mapping) and 'scheme' in value else value}"
+        for key, value in settings.items()
+        if key != "scheme"
+    )
+    return f"{name} ({', '.join(shown)})" if len(settings) > 1 else name
+
+
+def _fitted(name: str, saved: Any, fresh: Any, settings: Mapping[str, Any]) -> Any:
+    """One entry of a memory, on the device and in the precision of the game."""
+    if not isinstance(fresh, Tensor):
+        return saved
+    if not isinstance(saved, Tensor) or saved.shape != fresh.shape:
+        found = f"has shape {tuple(saved.shape)}" if isinstance(saved, Tensor) else f"is a {type(saved).__name__}"
+        raise InputError(
+            f"{name!r} of what {_titled(settings)} remembers {found} in the checkpoint, its shape is {tuple(fresh.shape)} here; "
+            "was it saved from another model? Leave 'scheme' out of it to begin afresh."
+        )
+    return saved.to(fresh.device, fresh.dtype)
+
+
 def checkpoint_of(game: Game, method: Method, states: States, **about: Any) -> dict[str, Any]:
-    """What is saved: players, optimizers, and under ``separatrix`` how they came about."""
+    """What is saved: players, optimizers, what the scheme remembers, and under ``separatrix`` how they came about."""
     bases = method.bases_for(game.players)
     optimizers = {}
     for player, base in bases.items():
@@ -128,4 +185,6 @@ def checkpoint_of(game: Game, method: Method, states: States, **about: Any) -> d
         optimizer = torch_optimizer(game, player, base)
         optimizers[player] = torch_state_dict(base, states[player], optimizer, game, player)
     players = {p: m.state_dict() if isinstance(m, nn.Module) else copied(m) for p, m in game.models.items()}
-    return {"players": players, "optimizers": optimizers, "separatrix": about}
+    memory = states.get(SCHEME)
+    scheme = {"scheme": {"settings": method.scheme.describe(), "memory": copied(memory)}} if memory else {}
+    return {"players": players, "optimizers": optimizers, **scheme, "separatrix": about}

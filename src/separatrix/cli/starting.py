@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from separatrix.cli.checkpoint import load_players, load_states, read_checkpoint
+from separatrix.cli.checkpoint import load_memory, load_players, load_states, read_checkpoint
 from separatrix.cli.data import read_data
 from separatrix.cli.methods import find_method
 from separatrix.cli.options import DEFAULT_TARGET, Request
@@ -19,7 +19,7 @@ from separatrix.cli.place import find_device, placed
 from separatrix.cli.talk import Talk
 from separatrix.cli.target import batches_as_data, find_target
 from separatrix.dynamics import Alternating, Method, Problem, Simultaneous, train
-from separatrix.dynamics.schemes import States
+from separatrix.dynamics.schemes import SCHEME, States
 from separatrix.errors import InputError
 from separatrix.fields import Field, FunctionField, Game
 
@@ -64,7 +64,7 @@ def start(request: Request, talk: Talk, target: Problem | None = None) -> Start:
     problem = _placed(problem, device, request.dtype)
     found = Start(problem, find_method(problem, request.optimizers, request.method))
     if saved is not None:
-        found = _restored(found, saved, request)
+        found = _restored(found, saved, request, talk)
     _check_losses(found.problem)
     measured = _limited(found.problem, request)
     if request.steps:
@@ -109,14 +109,18 @@ def _placed(problem: Problem, device: torch.device | None, dtype: str | None) ->
     return problem
 
 
-def _restored(found: Start, saved: dict[str, Any], request: Request) -> Start:
+def _restored(found: Start, saved: dict[str, Any], request: Request, talk: Talk) -> Start:
     game = found.problem.game
     load_players(game, saved["players"])
     if not saved.get("optimizers"):
         return found
     bases, states = load_states(game, found.method, saved["optimizers"], keep=bool(request.optimizers))
     own = found.method or Method(bases, Alternating() if len(game.players) > 1 else Simultaneous())
-    return replace(found, method=replace(own, bases=bases), states=states)
+    method = replace(own, bases=bases)
+    memory, said = load_memory(game, method, saved.get("scheme"))
+    if said:
+        talk.note(f"{request.checkpoint} {said}")
+    return replace(found, method=method, states={**states, SCHEME: memory} if memory else states)
 
 
 def _check_losses(problem: Problem) -> None:
