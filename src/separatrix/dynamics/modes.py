@@ -71,6 +71,12 @@ class Mode:
         roots: NDArray[np.complex128] = np.linalg.eigvals(self.matrix(z)).astype(complex)
         return roots[np.argsort(-np.abs(roots))]
 
+    def growth(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The modulus of the largest root for each of many ``z``, ``(k,)``."""
+        roots = np.linalg.eigvals(np.stack([self.matrix(each) for each in z]))
+        moduli: NDArray[np.float64] = np.abs(roots).max(axis=1)
+        return moduli
+
     @property
     def limit(self) -> float:
         """The largest ``-z`` on the negative real axis at which the mode still does not grow."""

@@ -10,10 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import islice, product
 from math import inf
-from typing import Any
 
-import numpy as np
-import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
@@ -21,12 +18,13 @@ from separatrix.dynamics import Problem
 from separatrix.dynamics.linear_period import drawn_period
 from separatrix.dynamics.method import Method
 from separatrix.fields import Field
+from separatrix.linalg import Diagonal, LinearOperator, eigenvalues, gmres
 from separatrix.probes.advise_range import Tried, counting
 from separatrix.probes.reduced import Reduced
 
 # Combinations of draws of one period: all of them up to so many, else so many at random.
 COMBINATIONS = 64
-# Up to this size of the period's map the operator is formed as a matrix; beyond, the power method.
+# Up to this size of the period's map the operator is formed as a matrix; beyond, Krylov search.
 FORMED_UP_TO = 16
 ROUNDS, WIDTH = 100, 1e-5
 TOLERANCE = 1e-6
@@ -139,16 +137,15 @@ def mean_square(tried: Tried, draws: Draws, step: float, *, floor: bool = True, 
     kept = counting(tried, step)
     if kept is not None:
         left, right = kept
-        maps, pushes = left @ maps.to(left.dtype) @ right, pushes.to(left.dtype) @ left.T
-        weight = right.mH @ weight.to(left.dtype) @ right
+        maps, pushes, weight = left @ maps @ right, pushes @ left.T, right.T @ weight @ right
     if not len(weight):
         return MeanSquare(0.0, 0.0, 0.0)
-    growth, error = _radius(maps)
+    moments = SecondMoments(maps)
+    growth, error = _radius(moments, len(weight))
     if growth >= 1 or not floor:
         return MeanSquare(growth, error, inf if growth >= 1 else None)
-    noise = (pushes[:, :, None] * pushes[:, None, :].conj()).mean(0)
-    moments, residual = _rest(maps, noise)
-    return MeanSquare(growth, error, max(0.0, float((weight @ moments).trace().real)) ** 0.5, residual)
+    rest, residual = _rest(moments, pushes.T @ pushes / len(pushes))
+    return MeanSquare(growth, error, max(0.0, float((weight * rest).sum())) ** 0.5, residual)
 
 
 def _maps(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[Tensor, Tensor]:
@@ -169,37 +166,65 @@ def _maps(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[Tensor, T
     return torch.stack([m for m, _ in found]), torch.stack([n for _, n in found])
 
 
-def _radius(maps: Tensor) -> tuple[float, float]:
-    """The spectral radius of ``X -> mean M X M^H``, and the residual of its eigenmatrix, which is positive semidefinite."""
-    t, n, _ = maps.shape
+class SecondMoments(LinearOperator):
+    """``X -> mean M X M^T`` on flattened ``X``, ``(n^2, n^2)``, for the maps ``M`` of equally likely draws.
+
+    Cost: two matrix products with all maps side by side, ``4 t n^3`` operations.
+    """
+
+    def __init__(self, maps: Tensor) -> None:
+        n = maps.shape[-1]
+        super().__init__((n * n, n * n), dtype=maps.dtype, device=maps.device)
+        self.maps = maps
+        # All maps one above the other, and side by side; those of the transpose as well.
+        self._upright = maps.reshape(-1, n), maps.transpose(0, 1).reshape(n, -1)
+        self._turned = maps.mT.reshape(-1, n), maps.permute(2, 0, 1).reshape(n, -1)
+
+    def formed(self) -> Tensor:
+        n = self.maps.shape[-1]
+        return torch.einsum("tij,tkl->ikjl", self.maps, self.maps).reshape(n * n, n * n) / len(self.maps)
+
+    def _apply(self, u: Tensor) -> Tensor:
+        return self._both(u, *self._upright)
+
+    def _apply_transpose(self, u: Tensor) -> Tensor:
+        return self._both(u, *self._turned)
+
+    def _both(self, u: Tensor, tall: Tensor, wide: Tensor) -> Tensor:
+        n = tall.shape[1]
+        pushed = (tall @ u.reshape(n, n)).reshape(-1, n, n).transpose(0, 1).reshape(n, -1)
+        return (pushed @ wide.T).reshape(-1) / len(self.maps)
+
+
+def _radius(moments: SecondMoments, n: int) -> tuple[float, float]:
+    """Its spectral radius, and the residual of its eigenmatrix, which is positive semidefinite."""
     if n <= FORMED_UP_TO:
-        formed = torch.einsum("tij,tkl->ikjl", maps, maps.conj()).reshape(n * n, n * n) / t
-        radius = float(torch.linalg.eigvals(formed).abs().max())
+        radius = float(torch.linalg.eigvals(moments.formed()).abs().max())
         return radius, 1e-12 * radius
-    X = torch.eye(n, dtype=maps.dtype) / n**0.5
-    growth, residual = 0.0, inf
-    for _ in range(ROUNDS):
-        following = (maps @ X @ maps.mH).mean(0)
-        growth = float((following * X.conj()).sum().real)
-        residual = float((following - growth * X).norm())
-        size = float(following.norm())
-        if residual <= WIDTH * size or size == 0:
-            break
-        X = following / size
-    return growth, residual
+    start = torch.eye(n, dtype=moments.dtype).reshape(-1)
+    found = eigenvalues(
+        moments,
+        1,
+        target="largest",
+        start=start,
+        tol=WIDTH,
+        max_products=ROUNDS,
+        vectors=False,
+        dense_up_to=0,
+        progress=False,
+    )
+    return float(found.values.abs().max()), float(found.residuals.max())
 
 
-def _rest(maps: Tensor, noise: Tensor) -> tuple[Tensor, float]:
-    """``X = mean M X M^H + noise``, and its relative residual."""
-    _, n, _ = maps.shape
-
-    def missing(flat: Any) -> Any:
-        X = torch.as_tensor(flat).reshape(n, n)
-        return (X - (maps @ X @ maps.mH).mean(0)).reshape(-1).numpy()
-
-    wanted = noise.reshape(-1).numpy()
-    operator = scipy.sparse.linalg.LinearOperator((n * n, n * n), matvec=missing, dtype=wanted.dtype)
-    found, _ = scipy.sparse.linalg.gmres(operator, wanted, rtol=TOLERANCE, restart=60, maxiter=10)
-    size = float(np.linalg.norm(wanted))
-    residual = float(np.linalg.norm(missing(found) - wanted)) / size if size else 0.0
-    return torch.as_tensor(found).reshape(n, n), residual
+def _rest(moments: SecondMoments, noise: Tensor) -> tuple[Tensor, float]:
+    """``X = mean M X M^T + noise``, and its relative residual."""
+    n = len(noise)
+    found = gmres(
+        Diagonal(noise.new_ones(n * n)) - moments,
+        noise.reshape(-1),
+        tol=TOLERANCE,
+        max_products=600,
+        restart=60,
+        progress=False,
+    )
+    return found.value.reshape(n, n), found.residual

@@ -17,7 +17,7 @@ from torch import Tensor
 from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.schemes import Scheme
 from separatrix.probes.reduced import Reduced
-from separatrix.probes.stability import ROUNDING, SCAN, bisect, kept_multipliers
+from separatrix.probes.stability import ROUNDING, SCAN, bisect, growth_rates, without_growing
 
 GOLDEN = (5**0.5 - 1) / 2
 # Relative width to which borders and the best step are narrowed down.
@@ -79,7 +79,14 @@ class Tried:
 
     def multipliers(self, step: float) -> Tensor:
         """Those per period that count, largest modulus first."""
-        kept = kept_multipliers(self.reduced, self.scheme, self.bases, step)
+        return self._counting(self.all_multipliers(step), step)
+
+    def all_multipliers(self, step: float) -> Tensor:
+        """Those that the model resolves, whether they count or not."""
+        return self.reduced.multipliers(self.scheme, self.at(step))
+
+    def _counting(self, values: Tensor, step: float) -> Tensor:
+        kept = without_growing(values, self.growing, self.scheme, self.bases, step)
         if not self.neutral:
             return kept
         near = (kept - 1).abs().argsort()[self.neutral :]
@@ -88,27 +95,28 @@ class Tried:
 
     def modulus(self, step: float) -> float:
         """The largest of them per period; 1 where none counts, infinite where the model no longer resolves all of its modes."""
-        if self.resolved(step) < self.seen:
+        values = self.all_multipliers(step)
+        if len(values) < self.seen:
             return inf
-        kept = self.multipliers(step)
+        kept = self._counting(values, step)
         return float(kept[0].abs()) if len(kept) else 1.0
-
-    def resolved(self, step: float) -> int:
-        """How many multipliers the model resolves at this step; nothing to ask where it is exact."""
-        return self.seen if self.reduced.exact else len(self.reduced.multipliers(self.scheme, self.at(step)))
 
     @cached_property
     def seen(self) -> int:
-        """How many modes it resolves as the step goes to zero: those of the flow, not of the memories."""
+        """How many modes it resolves as the step goes to zero: those of the flow, not of the memories; 0 where it is exact."""
         if self.reduced.exact:
             return 0
-        values = self.reduced.multipliers(self.scheme, self.at(SCAN[0] / self.fastest))
-        return int(((values - 1).abs() < 0.01).sum())
+        return int(((self.all_multipliers(SCAN[0] / self.fastest) - 1).abs() < 0.01).sum())
 
     @cached_property
     def fastest(self) -> float:
         """The largest ``|h lambda|``."""
         return float(torch.linalg.eigvals(self.reduced.matrix).abs().max()) if self.reduced.space.n else 0.0
+
+    @cached_property
+    def growing(self) -> Tensor:
+        """``h lambda`` of the modes that grow in the flow itself."""
+        return growth_rates(self.reduced)
 
     def growth(self, step: float) -> float:
         """Largest modulus per gradient-equivalent."""
@@ -191,17 +199,24 @@ def _least(tried: Tried, low: float, high: float) -> float:
 
 
 def counting(tried: Tried, step: float) -> tuple[Tensor, Tensor] | None:
-    """Left rows and right columns of the eigenvectors of a period's modes that count; ``None`` where all do."""
+    """Left rows and right columns that span a period's modes that count, real and dual to each other; ``None`` where all do."""
     period = tried.reduced.period(tried.scheme, tried.at(step))
     kept = tried.multipliers(step)
     if len(kept) == len(period):
         return None
-    values, right = torch.linalg.eig(period)
+    values, vectors = torch.linalg.eig(period)
     gap = (values[:, None] - kept[None, :]).abs()
-    chosen: list[int] = []
+    chosen: set[int] = set()
     for column in range(len(kept)):  # each kept value once
-        chosen.append(next(i for i in gap[:, column].argsort().tolist() if i not in chosen))
-    return torch.linalg.inv(right)[chosen], right[:, chosen]
+        chosen.add(next(i for i in gap[:, column].argsort().tolist() if i not in chosen))
+    columns, rows = [], []
+    for i, value in enumerate(values.tolist()):
+        if value.imag >= 0:  # of a pair the first, for both
+            pair = value.imag > 0
+            rows += [i in chosen or (pair and i + 1 in chosen)] * (1 + pair)
+            columns += [vectors[:, i].real, vectors[:, i].imag][: 1 + pair]
+    right, mask = torch.stack(columns, 1), torch.tensor(rows)
+    return torch.linalg.inv(right)[mask], right[:, mask]
 
 
 @dataclass(frozen=True)
@@ -231,7 +246,7 @@ def transient(tried: Tried, step: float, *, steps: int) -> Transient:
     period = tried.reduced.period(tried.scheme, tried.at(step))
     if (kept := counting(tried, step)) is not None:
         basis = torch.linalg.qr(kept[1])[0]
-        period = basis.mH @ period.to(basis.dtype) @ basis
+        period = basis.T @ period @ basis
         n = len(period)
     last = max(1, steps // tried.scheme.cycle)
     power, best, where, k = torch.eye(len(period), dtype=period.dtype), 1.0, 0, 0

@@ -63,10 +63,11 @@ class Reduced:
         A mode of the model counts as resolved where its leak is below 5% of ``|m - 1|``; in an exact model all count.
         """
         period = self.period(scheme, bases)
-        values, vectors = torch.linalg.eig(period.T)
-        if not self.exact:
-            resolved = self._leak(vectors, bases) <= RESOLVED * (values - 1).abs()
-            values = values[resolved]
+        if self.exact:
+            values = torch.linalg.eigvals(period)
+        else:
+            values, vectors = torch.linalg.eig(period.T)
+            values = values[self._leak(vectors, bases) <= RESOLVED * (values - 1).abs()]
         ordered: Tensor = values[values.abs().argsort(descending=True)]
         return ordered
 

@@ -154,26 +154,38 @@ def outlook(
 
 
 def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen], step: float) -> Tensor:
-    """The resolved multipliers at a multiple of the present step, without those of :func:`growth_rates`.
-
-    For each of those one multiplier at most is left out: the nearest that grows more than it turns, at a rate within half of
-    what the mode gives, in all its moves of the period, to a player that is alone with it.
-    """
+    """The resolved multipliers at a multiple of the present step, without those of modes that grow in the flow itself."""
     values = reduced.multipliers(scheme, {p: b.times(step) for p, b in bases.items()})
-    growth = values.abs().log()
-    free = (values.angle().abs() <= growth) & (growth > 0) & (values.real > 0)
-    keep = torch.ones(len(values), dtype=torch.bool)
-    for rate in growth_rates(reduced).sort(descending=True).values.tolist():
-        z = step * rate * (1 + step * rate if isinstance(scheme, Extragradient) else 1)
-        moves = scheme.moves(list(bases)) if isinstance(scheme, Alternating) else list(bases)
-        alone = [scheme.cycle * moves.count(p) * np.log(abs(b.mode.multipliers(z)[0])) for p, b in bases.items()]
-        expected = torch.tensor(alone, dtype=growth.dtype)
-        expected = expected.clamp(min=1e-12)  # a decay may outweigh the mode
-        gap = ((growth[:, None] - expected).abs() / expected).min(dim=1).values
-        gap[~free] = torch.inf
-        if len(gap) and float(gap.min()) <= 0.5:
-            keep[int(gap.argmin())] = free[int(gap.argmin())] = False
-    return values[keep]
+    return without_growing(values, growth_rates(reduced), scheme, bases, step)
+
+
+def without_growing(values: Tensor, rates: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], step: float) -> Tensor:
+    """The multipliers that are left when every growing mode has taken one at most.
+
+    It is the nearest that grows more than it turns, at a rate within half of what the mode gives, in all its moves of the
+    period, to a player that is alone with it.
+
+    Args:
+        values: multipliers of a period.
+        rates: ``h lambda`` of the modes that grow, from :func:`growth_rates`.
+        scheme, bases, step: what the period is of.
+    """
+    if not len(rates):
+        return values
+    z = step * rates.sort(descending=True).values.numpy()
+    z = z * (1 + z) if isinstance(scheme, Extragradient) else z
+    moves = scheme.moves(list(bases)) if isinstance(scheme, Alternating) else list(bases)
+    alone = [scheme.cycle * moves.count(p) * np.log(b.mode.growth(z)) for p, b in bases.items()]
+    expected = np.maximum(np.array(alone), 1e-12)  # a decay may outweigh the mode
+    growth = values.abs().log().numpy()
+    gaps = (np.abs(growth - expected[..., None]) / expected[..., None]).min(axis=0)  # (rates, values)
+    free = (np.abs(values.angle().numpy()) <= growth) & (growth > 0) & (values.real.numpy() > 0)
+    keep = np.ones(len(values), dtype=bool)
+    for row in gaps:
+        gap = np.where(free, row, np.inf)
+        if len(gap) and gap.min() <= 0.5:
+            keep[gap.argmin()] = free[gap.argmin()] = False
+    return values[torch.from_numpy(keep)]
 
 
 def growth_rates(reduced: Reduced) -> Tensor:
