@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.axes import Axes
 
 from separatrix.probes.numbers import exact, number
@@ -21,6 +19,7 @@ from separatrix.report import decomposition_plot, figures, page, regions, signat
 from separatrix.report.further import readings
 from separatrix.report.glance import at_a_glance, headline
 from separatrix.report.references import cited
+from separatrix.report.rendering import asset, render
 from separatrix.report.style import svg
 from separatrix.report.words import explained
 
@@ -48,21 +47,15 @@ def to_html(diagnosis: Diagnosis) -> str:
         InputError: a section is not in its shape.
     """
     sections = list(page.parts(diagnosis))
-    environment = Environment(
-        loader=PackageLoader("separatrix.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["shown"] = exact
-    environment.filters["explained"] = lambda finding: explained(finding.sentence, finding.remedy, finding.source)
-    environment.filters["readings"] = lambda finding: readings(finding.code)
-    environment.filters["brief"] = partial(number, digits=2)
     lead, rest = headline(diagnosis)
-    templates = files("separatrix.report") / "templates"
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
+        filters={
+            "shown": exact,
+            "explained": lambda finding: explained(finding.sentence, finding.remedy, finding.source),
+            "readings": lambda finding: readings(finding.code),
+            "brief": partial(number, digits=2),
+        },
         diagnosis=diagnosis,
         parts=[part for part in sections if not part.missing],
         absent=page.not_measured(sections),
@@ -72,8 +65,7 @@ def to_html(diagnosis: Diagnosis) -> str:
         glance=at_a_glance(diagnosis),
         notes=page.general_notes(diagnosis),
         works=cited(finding.source for finding in diagnosis.findings),
-        css=(templates / "page.css").read_text(encoding="utf-8"),
-        script=(templates / "signature.js").read_text(encoding="utf-8"),
+        script=asset("signature.js"),
         plates={
             **{part.key: _plate(diagnosis, part.key) for part in sections if part.key in PLATES and not part.missing},
             **_plane(diagnosis),

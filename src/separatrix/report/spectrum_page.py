@@ -8,16 +8,15 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from separatrix.probes.numbers import MISSING, complex_number, number
 from separatrix.probes.spectrum import Spectrum
 from separatrix.report import spectrum_plot
+from separatrix.report.rendering import render
 from separatrix.report.style import PAPER, RC, svg
 from separatrix.report.tables import Table
 
@@ -75,14 +74,6 @@ def evidence(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 def spectrum_to_html(found: Spectrum) -> str:
     """The whole page as text; the same spectrum gives the same text."""
     data = found.to_dict()
-    environment = Environment(
-        loader=PackageLoader("separatrix.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     name = data["verdict"]["name"]
     pictures = [
         svg(
@@ -97,8 +88,8 @@ def spectrum_to_html(found: Spectrum) -> str:
     if data["density"] is not None:
         label = "The density of the eigenvalues of the symmetric part, in a logarithmic scale."
         curve = svg(partial(spectrum_plot.density, data), name="density", size=(5.4, 2.6), label=label)
-    templates = files("separatrix.report") / "templates"
-    return environment.get_template("spectrum.html.j2").render(
+    return render(
+        "spectrum.html.j2",
         data=data,
         name=name,
         tone=TONES.get(name, "ok"),
@@ -107,7 +98,6 @@ def spectrum_to_html(found: Spectrum) -> str:
         curve=curve,
         table=table(data),
         evidence=evidence(data),
-        css=(templates / "page.css").read_text(encoding="utf-8"),
     )
 
 
