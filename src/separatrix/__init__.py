@@ -21,7 +21,7 @@ _HOMES = {
     "Remedy": "separatrix.probes",
     "Roles": "separatrix.dynamics",
     "Run": "separatrix.dynamics",
-    "advise": "separatrix.probes",
+    "advise": "separatrix.report",
     "best_response": "separatrix.probes",
     "compare_diagnoses": "separatrix.report",
     "critic": "separatrix.probes",
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from separatrix.probes import (
         Monitor,
         Remedy,
-        advise,
         best_response,
         critic,
         critical_step,
@@ -57,7 +56,7 @@ if TYPE_CHECKING:
         update_shares,
     )
     from separatrix.probes.decompose import decompose
-    from separatrix.report import Diagnosis, compare_diagnoses, diagnose, portrait, spectrum
+    from separatrix.report import Diagnosis, advise, compare_diagnoses, diagnose, portrait, spectrum
 
 __all__ = [
     "Diagnosis",

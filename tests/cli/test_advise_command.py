@@ -29,9 +29,19 @@ def test_a_misspelt_method_and_a_wrong_suffix_are_told(cli, tmp_path: Path) -> N
     result = cli("advise", "game.py:problem", "--methods", "extragradiant")
     assert result.code == 2
     assert "did you mean" in result.err.lower()
-    result = cli("advise", "game.py:problem", "-o", str(tmp_path / "a.html"))
+    result = cli("advise", "game.py:problem", "-o", str(tmp_path / "a.pdf"))
     assert result.code == 2
-    assert ".json" in result.err
+    assert "use one of .html, .json, .md, .png, .svg" in result.err
+
+
+def test_the_page_and_the_figures_are_written_by_suffix(cli, tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.html", "a.png", "a.svg", "a.md")]
+    outputs = [word for file in files for word in ("-o", str(file))]
+    result = cli("advise", "game.py:problem", "--methods", "extragradient", *outputs, "--quiet")
+    assert result.code == 0, result.err
+    begins = (b"<!doctype html>", b"\x89PNG", b"<?xml", b"# Advice for damped")
+    assert all(file.read_bytes().lstrip().startswith(b) for file, b in zip(files, begins, strict=True))
+    assert "extragradient" in files[0].read_text()
 
 
 def test_the_variants_of_a_zoo_target_with_penalties_take_part(cli) -> None:

@@ -69,7 +69,13 @@ def advise(
     seed: opt.Seed = 0,
     output: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write .json or .md. Repeatable.", rich_help_panel=_OUT),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write .html, .json, .md, .png or .svg. Repeatable.",
+            rich_help_panel=_OUT,
+        ),
     ] = None,
     json: opt.Json = False,
     quiet: opt.Quiet = False,

@@ -15,9 +15,10 @@ from separatrix.cli.starting import Start, method_needed, start
 from separatrix.cli.talk import Talk
 from separatrix.cli.target import find_target
 from separatrix.dynamics import Method, Problem
-from separatrix.probes import advise
+from separatrix.report import advise  # importing the reports teaches advice its pages and pictures
 from separatrix.zoo import ZOO
 
+SUFFIXES = (".html", ".json", ".md", ".png", ".svg")
 # What the names of a problem's variants with penalties end with.
 REMEDIES = ("-r1", "-rp-r1-r2")
 
@@ -37,7 +38,7 @@ def advise_target(
     outputs: Sequence[Path],
 ) -> int:
     """Advise, write and print."""
-    check_outputs(outputs, (".json", ".md"))
+    check_outputs(outputs, SUFFIXES)
     begun = start(request, talk)
     with talk.progress(f"advising on {begun.problem.name}") as advance:
         found = advise(

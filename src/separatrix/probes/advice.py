@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -19,7 +20,7 @@ from separatrix.probes.record import write_text
 
 @dataclass(frozen=True, repr=False)
 class Advice:
-    """What each method is likely to do here, best first; ``str()`` is a table.
+    """What each method is likely to do here, best first; ``str()`` is a table, a notebook shows it as one.
 
     Attributes:
         problem: its name.
@@ -127,21 +128,20 @@ class Advice:
         }
 
     def save(self, path: str | Path) -> Path:
-        """Write it as ``.json`` or ``.md``, whole or not at all.
+        """Write it by suffix, whole or not at all: ``.html``, ``.json``, ``.md``, or its figures as ``.png`` or ``.svg``.
 
         Raises:
             InputError: another suffix, or a folder that does not exist.
         """
         path = Path(path)
-        if path.suffix == ".json":
-            return write_text(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
-        if path.suffix == ".md":
-            return write_text(path, self.markdown())
-        raise InputError(f"cannot save advice as {path.name!r}; the suffix must be one of ['.json', '.md'].")
+        writer = WRITERS.get(path.suffix)
+        if writer is None:
+            raise InputError(f"cannot save advice as {path.name!r}; the suffix must be one of {sorted(WRITERS)}.")
+        return write_text(path, writer(self))
 
     def markdown(self) -> str:
-        """The same as a page."""
-        head, *rows = self._table()
+        """The same as Markdown."""
+        head, *rows = ([cell.replace("|", "\\|") for cell in row] for row in self._table())
         lines = [
             f"# Advice for {self.problem}",
             "",
@@ -152,7 +152,9 @@ class Advice:
         ]
         lines += ["| " + " | ".join(row) + " |" for row in rows]
         lines += ["", *(f"- **{row.name}**: {row.why}" for row in self.candidates), ""]
-        return "\n".join([*lines, *(f"{line}\n" for line in self._remarks())])
+        if self.race is not None:
+            lines += ["## Race", "", "```text", *race_lines(self.race), "```", ""]
+        return "\n".join([*lines, *(f"{line}\n" for _, line in self.remarks())])
 
     def _table(self) -> list[tuple[str, ...]]:
         noisy = self.outside is not None
@@ -174,7 +176,9 @@ class Advice:
             rows.append(cells + ((("–" if row.noise is None else number(row.noise.floor)),) if noisy else ()))
         return rows
 
-    def _remarks(self) -> list[str]:
+    def remarks(self) -> list[tuple[str, str]]:
+        """What else there is to say, each with what it is about: ``scope``, ``noise``, ``trust horizon``, ``point``, ``average``,
+        ``note``, ``cost``."""
         scope = f"{self.modes} modes" + (
             "" if self.exact else ", the leading ones; slower ones may contract less than the table says"
         )
@@ -186,26 +190,24 @@ class Advice:
             )
             if n
         ]
-        lines = [
+        said = [
+            ("scope",
             "Steps are multiples of the present one; growth is that of the slowest mode at the best step, per gradient-equivalent"
             + (", of the root mean square" if self.outside is not None else "")
-            + f". {scope}" + (f"; left out: {' and '.join(left)}" if left else "") + "."
+            + f". {scope}" + (f"; left out: {' and '.join(left)}" if left else "") + ".")
         ]  # fmt: skip
         if self.outside is not None:
-            lines.append(
+            noise = (
                 f"Noise: {self.draws} minibatches; {self.outside:.0%} of how their Jacobians differ leads out of the model, and what comes "
                 "back from there is not seen. The floor is the distance from rest that noise keeps up at the best step."
             )
-        lines += [line for line in (self.horizon, self.point) if line]
+            said.append(("noise", noise))
+        said += [(name, text) for name, text in (("trust horizon", self.horizon), ("point", self.point)) if text]
         if self.half_life is not None and self.half_life.value > 0:
-            lines.append(f"Average: {self.half_life.sentence}")
-        lines += self.notes
-        lines.append(
-            "Cost in gradient-equivalents: "
-            + ", ".join(f"{part} {number(value)}" for part, value in self.costs.items())
-            + "."
-        )
-        return lines
+            said.append(("average", f"Average: {self.half_life.sentence}"))
+        said += [("note", note) for note in self.notes]
+        spent = ", ".join(f"{part} {number(value)}" for part, value in self.costs.items())
+        return [*said, ("cost", f"Cost in gradient-equivalents: {spent}.")]
 
     def __str__(self) -> str:
         rows = self._table()
@@ -213,7 +215,18 @@ class Advice:
         table = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         raced = [] if self.race is None else ["", *race_lines(self.race)]
         whys = [f"{row.name}: {row.why}" for row in self.candidates]
-        return "\n".join([self.sentence, "", *table, *raced, "", *whys, "", *self._remarks()])
+        return "\n".join([self.sentence, "", *table, *raced, "", *whys, "", *(text for _, text in self.remarks())])
 
     def __repr__(self) -> str:
         return str(self)
+
+    def _repr_html_(self) -> str:
+        return VIEWS["html"](self)
+
+
+# The report room adds pages, pictures and a better cell when it is imported; a room never imports one below it.
+WRITERS: dict[str, Callable[[Advice], str | bytes]] = {
+    ".json": lambda advice: json.dumps(advice.to_dict(), indent=1, allow_nan=False),
+    ".md": Advice.markdown,
+}
+VIEWS: dict[str, Callable[[Advice], str]] = {"html": lambda advice: f"<pre>{html.escape(str(advice))}</pre>"}

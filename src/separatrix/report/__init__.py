@@ -1,7 +1,7 @@
 """Reports: a diagnosis as an HTML page, as Markdown, in the terminal, as figures, and beside another.
 
-Importing this room teaches diagnoses and spectra to save themselves as pages and pictures, and diagnoses to show
-themselves in a notebook and to ``rich``. The shapes of the sections it draws are listed in
+Importing this room teaches diagnoses, spectra and advice to save themselves as pages and pictures, diagnoses and advice to
+show themselves in a notebook, and diagnoses to ``rich``. The shapes of the sections it draws are listed in
 :mod:`separatrix.report.page`.
 
 Example:
@@ -13,10 +13,13 @@ Example:
 
 from functools import partial
 
-from separatrix.probes import diagnose, spectrum
+from separatrix.probes import Advice, advise, diagnose, spectrum
+from separatrix.probes.advice import VIEWS as ADVICE_VIEWS
+from separatrix.probes.advice import WRITERS as ADVICE_WRITERS
 from separatrix.probes.record import VIEWS, WRITERS, Diagnosis
 from separatrix.probes.spectrum import WRITERS as SPECTRUM_WRITERS
-from separatrix.report import decomposition_plot, figures
+from separatrix.report import advice_figures, decomposition_plot, figures
+from separatrix.report.advice_page import advice_picture, advice_to_cell, advice_to_html
 from separatrix.report.compare import Comparison, compare_diagnoses
 from separatrix.report.html import to_html
 from separatrix.report.markdown import to_markdown
@@ -36,11 +39,22 @@ SPECTRUM_WRITERS.update(
         ".svg": partial(spectrum_picture, kind="svg"),
     }
 )
+ADVICE_WRITERS.update(
+    {
+        ".html": advice_to_html,
+        ".png": partial(advice_picture, kind="png"),
+        ".svg": partial(advice_picture, kind="svg"),
+    }
+)
+ADVICE_VIEWS["html"] = advice_to_cell
 
 __all__ = [
+    "Advice",
     "Comparison",
     "Diagnosis",
     "Portrait",
+    "advice_figures",
+    "advise",
     "compare_diagnoses",
     "decomposition_plot",
     "diagnose",
