@@ -84,7 +84,7 @@ def advise(
         progress: called with the name of each part as it begins.
 
     Returns:
-        The advice; ``save`` it as ``.json`` or ``.md``.
+        The advice; ``save`` it as ``.html``, ``.png``, ``.svg``, ``.json`` or ``.md``.
 
     Raises:
         InputError: what was given does not fit together.
