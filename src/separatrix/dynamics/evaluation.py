@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from separatrix.dynamics.near import FieldNear
+from separatrix.dynamics.schemes import Evaluate
 from separatrix.fields.field import Field
 
 
@@ -30,6 +31,17 @@ class FieldEvaluation:
         found = self.seen.directions(at, players)
         self._note(found)
         return found
+
+    def weighted(self, factors: Mapping[str, float]) -> Evaluate:
+        """The evaluation with single terms of the losses multiplied."""
+        seen = self.seen.weighted(factors)
+
+        def evaluate(at: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
+            found = seen.directions(at, players)
+            self._note(found)
+            return found
+
+        return evaluate
 
     def near(self, x: Tensor, draw: int) -> FieldNear:
         """The field near ``x``, with second derivatives."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -35,6 +35,12 @@ class GivenGradients(Field):
             )
         self.game = game
         self.norms: dict[str, float] = {}
+
+    def weighted(self, factors: Mapping[str, float]) -> Field:
+        raise InputError(
+            f"the gradients in .grad are those of whole losses, in which {' and '.join(map(repr, factors))} cannot be left out; a "
+            "method with lazy terms evaluates the losses by itself: opt.step(batch), or step(None) where they need no data."
+        )
 
     @property
     def point(self) -> Tensor:

@@ -44,7 +44,14 @@ class LinearPeriod:
         return float(float(self.multipliers()[0].abs()) ** (1 / self.steps))
 
 
-def linear_period(matrix: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], space: Space) -> LinearPeriod:
+def linear_period(
+    matrix: Tensor,
+    scheme: Scheme,
+    bases: Mapping[str, Frozen],
+    space: Space,
+    *,
+    terms: Mapping[str, Tensor] | None = None,
+) -> LinearPeriod:
     """The linear map of one period of a scheme on the field ``v(x) = A x``.
 
     Args:
@@ -52,15 +59,24 @@ def linear_period(matrix: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], s
         scheme: whose code is run.
         bases: linear ones, by player.
         space: the players' coordinates.
+        terms: what single loss terms add to ``A``, each as it is at its plain weight, ``(n, n)``; field sign. A scheme with lazy
+            terms needs them: a step evaluates ``A`` plus ``factor - 1`` times each.
 
     Raises:
-        ComputationError: the scheme's step is no linear map.
+        ComputationError: the scheme's step is no linear map, or has a lazy term that ``terms`` does not know.
 
     Cost: the scheme's evaluations, each a product of ``A`` with an ``(n, N)`` matrix.
-    """
 
+    Example:
+        >>> import torch
+        >>> from separatrix.dynamics import Frozen, Mode, Simultaneous, linear_period
+        >>> from separatrix.fields import Space
+        >>> A, bases, space = torch.tensor([[-1.0]]), {"x": Frozen(0.25, Mode())}, Space.of_sizes({"x": 1})
+        >>> [round(linear_period(A, Simultaneous({"decay": k}), bases, space, terms={"decay": A}).radius, 4) for k in (1, 2, 4)]
+        [0.75, 0.7071, 0.0]
+    """
     upright = {p: _upright(b) for p, b in bases.items()}
-    columns, parts = _run(_MatrixEvaluation(matrix, space), scheme, upright, space, matrix.new_zeros(()))
+    columns, parts = _run(_MatrixEvaluation(matrix, space, terms), scheme, upright, space, matrix.new_zeros(()))
     return LinearPeriod(columns, parts, scheme.cycle)
 
 
@@ -70,7 +86,9 @@ def lazy_period(
     """The linear map of a full period under a lazy penalty: ``A + every R`` in the first step, ``A`` in those between.
 
     The mean field is ``A + R``, but strong single steps and free ones between are not its steps: the safe range shrinks by up to
-    ``every``, and rotations grow in between. See :func:`~separatrix.dynamics.schedules.lazy`, which trains like that.
+    ``every``, and rotations grow in between. This is for every scheme; one that takes the term lazily itself,
+    ``Alternating(lazy={"r1": 16})``, has the same map in ``linear_period(A + R, scheme, ..., terms={"r1": R})``. See
+    :func:`~separatrix.dynamics.schedules.lazy`, which trains any scheme like that.
 
     Args:
         matrix: ``A``, the field without the penalty, ``(n, n)``; field sign.
@@ -142,7 +160,7 @@ def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None, *
         ``(q,)`` complex128, or ``(k, q)``.
 
     Raises:
-        ComputationError: the scheme treats players differently, or its step is no linear map.
+        ComputationError: the scheme treats players or steps differently, or its step is no linear map.
 
     Example:
         >>> from separatrix.dynamics import Extragradient, multipliers
@@ -151,7 +169,7 @@ def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None, *
     """
     if not scheme.uniform:
         raise ComputationError(
-            f"an eigenvalue has no multiplier of its own under {scheme.name}, which treats players differently; take the "
+            f"an eigenvalue has no multiplier of its own under {scheme.name}, which treats players or steps differently; take the "
             "linear map of the whole game: linear_period or UpdateMap."
         )
     many = torch.as_tensor(z, dtype=torch.complex128)
@@ -163,14 +181,25 @@ def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None, *
 
 
 class _MatrixEvaluation:
-    """``v(x) = A x``, on one or many columns."""
+    """``v(x) = A x``, on one or many columns; ``A`` may have terms of its own."""
 
-    def __init__(self, matrix: Tensor, space: Space) -> None:
-        self.matrix, self.space = matrix, space
+    def __init__(self, matrix: Tensor, space: Space, terms: Mapping[str, Tensor] | None = None) -> None:
+        self.matrix, self.space, self.terms = matrix, space, terms or {}
 
     def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
         v = self.matrix @ at
         return {p: self.space.take(v, p) for p in players}
+
+    def weighted(self, factors: Mapping[str, float]) -> _MatrixEvaluation:
+        matrix = self.matrix
+        for term, factor in factors.items():
+            if term not in self.terms:
+                raise ComputationError(
+                    f"no prediction: what the lazy term {term!r} adds to the Jacobian is not known, only the Jacobian of all "
+                    f"terms together; known are {', '.join(map(repr, self.terms)) or 'none'}."
+                )
+            matrix = matrix + (factor - 1) * self.terms[term]
+        return _MatrixEvaluation(matrix, self.space)
 
     def near(self, x: Tensor, draw: int) -> Near:
         return MatrixNear(self.matrix, x, self.space)

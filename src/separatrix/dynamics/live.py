@@ -20,7 +20,7 @@ from separatrix.fields import Field, Game
 from separatrix.fields.batches import moved
 from separatrix.fields.field import Rows
 from separatrix.fields.flops import counted
-from separatrix.fields.loss_terms import read_losses
+from separatrix.fields.loss_terms import check_terms, read_losses, term_names, total
 from separatrix.fields.surroundings import differentiable_kernels
 from separatrix.fields.unsupported import translated
 
@@ -41,6 +41,7 @@ class LiveField(Field):
         norms: length of each player's direction, likewise, transforms left out.
         zero_sum: whether the losses that were seen last are one scalar for two players.
         loss_scale: losses are multiplied by it and gradients divided, so that small ones survive in half precision.
+        factors: of single terms of the losses in the next evaluation, 0 to leave one out; ``losses`` are without them.
     """
 
     def __init__(self, game: Game) -> None:
@@ -52,10 +53,13 @@ class LiveField(Field):
         self.norms: dict[str, float] = {}
         self.zero_sum = False
         self.loss_scale = 1.0
+        self.factors: Mapping[str, float] = {}
+        self._terms: dict[str, tuple[str, ...]] = {}
         self._stands: Tensor | None = None
-        # Floating-point operations: of the forward pass for each set of players, and of each player's backward pass.
+        # Floating-point operations: of the forward pass for each set of players, and for each player of its terms that are
+        # functions and of its backward pass, by the terms that were left out.
         self._forward: dict[tuple[str, ...], int] = {}
-        self._backward: dict[str, int] = {}
+        self._own: dict[tuple[str, frozenset[str]], int] = {}
 
     @property
     def point(self) -> Tensor:
@@ -132,17 +136,31 @@ class LiveField(Field):
                 return run()
 
     def share(self, players: Iterable[str] | None = None) -> float:
-        """The players' part of a gradient by floating-point operations, known once each of them was evaluated."""
+        """The players' part of a gradient with all its terms, by floating-point operations.
+
+        It is known once each player was evaluated with all its terms; until then, counted by the number of players.
+        """
         wanted = tuple(self.players if players is None else players)
-        if set(wanted) == set(self.players):
+        out = self._left_out
+        if set(wanted) == set(self.players) and not any(self._out_of(p, out) for p in wanted):
             return 1.0
-        if not set(self.players) <= set(self._backward) or wanted not in self._forward:
+        whole = [(p, frozenset[str]()) for p in self.players]
+        mine = [(p, self._out_of(p, out)) for p in wanted]
+        if not {*whole, *mine} <= set(self._own) or wanted not in self._forward:
             return len(wanted) / len(self.players)
         separate = isinstance(self.game.losses, Mapping)
         alone = [self._forward[(p,)] for p in self.players if (p,) in self._forward]
-        forward = sum(alone) if separate else self._forward[wanted]
-        total = forward + sum(self._backward.values())
-        return (self._forward[wanted] + sum(self._backward[p] for p in wanted)) / total if total else 1.0
+        forward = sum(alone) if separate and len(alone) == len(self.players) else self._forward[wanted]
+        total = forward + sum(self._own[key] for key in whole)
+        return (self._forward[wanted] + sum(self._own[key] for key in mine)) / total if total else 1.0
+
+    @property
+    def _left_out(self) -> frozenset[str]:
+        return frozenset(term for term, factor in self.factors.items() if factor == 0)
+
+    def _out_of(self, player: str, out: frozenset[str]) -> frozenset[str]:
+        """Which of a player's own terms are among these."""
+        return out & set(self._terms.get(player, ()))
 
     def _gradients(
         self, leaves: Sequence[Tensor], wanted: tuple[str, ...], create_graph: bool
@@ -171,20 +189,30 @@ class LiveField(Field):
         self, batch: Any, leaves: Sequence[Tensor], wanted: tuple[str, ...], create_graph: bool
     ) -> tuple[dict[str, list[Tensor]], dict[str, dict[str, Tensor]]]:
         """Gradients and losses on one batch; counts operations where a player's share is not yet known."""
-        counting = len(wanted) < len(self.players) and any(p not in self._backward for p in wanted)
-        losses, flops = _counted(lambda: self._losses(batch, wanted), counting)
+        out = self._left_out
+        parts_known = all((p, self._out_of(p, out)) in self._own for p in wanted) and wanted in self._forward
+        counting = (len(wanted) < len(self.players) or bool(self.factors)) and not parts_known
+        given, flops = _counted(lambda: self._losses(batch, wanted), counting)
         if counting:
             self._forward[wanted] = flops
+        losses: dict[str, dict[str, Tensor]] = {}
+        for player in wanted:
+            read = partial(read_losses, given, self.players, (player,), self.dtype, out)
+            found_one, flops = _counted(read, counting)
+            losses[player] = found_one[player]
+            if counting:
+                self._own[player, self._out_of(player, out)] = flops
         found: dict[str, list[Tensor]] = {}
         for number, player in enumerate(wanted):
-            total = sum(losses[player].values(), torch.zeros((), dtype=self.dtype, device=self.device))
-            total = total * self.loss_scale if self.loss_scale != 1.0 else total
+            value = total(losses[player], self.factors, self.dtype, self.device)
+            value = value * self.loss_scale if self.loss_scale != 1.0 else value
             own = [leaves[i] for i in self.space.owned(player)]
             keep = create_graph or number + 1 < len(wanted)
-            grads, flops = _counted(partial(_grad, total, own, keep, create_graph), counting)
+            grads, flops = _counted(partial(_grad, value, own, keep, create_graph), counting)
             if counting:
-                self._backward[player] = flops
-            if all(g is None for g in grads):
+                self._own[player, self._out_of(player, out)] += flops
+            # A term that is left out may be all that moves a player.
+            if all(g is None for g in grads) and not self._out_of(player, out):
                 raise InputError(
                     f"the loss of player {player!r} does not depend on any trainable parameter of {player!r}; "
                     "look for .detach(), torch.no_grad(), .item() or requires_grad_(False) on the way, or for a loss that "
@@ -195,7 +223,8 @@ class LiveField(Field):
                 found[player] = [g / self.loss_scale for g in found[player]]
         return found, {p: {term: value.detach() for term, value in losses[p].items()} for p in wanted}
 
-    def _losses(self, batch: Any, wanted: Sequence[str]) -> dict[str, dict[str, Tensor]]:
+    def _losses(self, batch: Any, wanted: Sequence[str]) -> Any:
+        """What the losses return; terms that are functions are not called yet."""
         models, batch = self.game.views(), moved(batch, device=self.device, dtype=self.dtype)
         try:
             if isinstance(self.game.losses, Mapping):
@@ -207,7 +236,9 @@ class LiveField(Field):
             raise
         except Exception as error:
             raise InputError(f"the losses of {self.name!r} raised {raised_by(error)}.") from error
-        return read_losses(found, self.players, wanted, self.dtype)
+        self._terms |= term_names(found, self.players)
+        check_terms(self.factors, self._terms, self.players, self.name)
+        return found
 
 
 def _grad(total: Tensor, own: Sequence[Tensor], keep: bool, create_graph: bool) -> tuple[Tensor | None, ...]:

@@ -17,7 +17,7 @@ from separatrix.dynamics.given import GivenGradients
 from separatrix.dynamics.live import LiveField
 from separatrix.dynamics.method import Method
 from separatrix.dynamics.near import FieldNear
-from separatrix.dynamics.schemes import States
+from separatrix.dynamics.schemes import Evaluate, States
 from separatrix.dynamics.streams import Streams
 from separatrix.errors import InputError, NonFiniteError, SeparatrixError, UnsupportedOperatorError
 from separatrix.fields import Field, Game
@@ -30,7 +30,8 @@ class Step:
 
     Attributes:
         number: steps made so far, this one included.
-        losses: ``{player: {term: value}}``, each player's where it was first evaluated in this step.
+        losses: ``{player: {term: value}}``, each player's where it was first evaluated in this step; a lazy term as the losses
+            return it, without its factor, and absent where it was left out.
         field_norm: length of the field there, transforms left out.
         norms: the same by player.
         gradients: gradient-equivalents spent.
@@ -144,12 +145,12 @@ class _LiveEvaluation(FieldEvaluation):
         super().__init__(seen)
         self.field, self.batches = field, batches
         self._streams: dict[int, Streams] = {}
-        self._evaluated: list[tuple[str, ...]] = []
+        self._evaluated: list[tuple[tuple[str, ...], Mapping[str, float]]] = []
         self._solved: list[FieldNear] = []
 
     def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
         self._begin(draw)
-        self._evaluated.append(tuple(players))
+        self._evaluated.append((tuple(players), self.field.factors))
         return super().__call__(at, players, draw)
 
     def near(self, x: Tensor, draw: int) -> FieldNear:
@@ -157,12 +158,29 @@ class _LiveEvaluation(FieldEvaluation):
         self._solved.append(super().near(x, draw))
         return self._solved[-1]
 
+    def weighted(self, factors: Mapping[str, float]) -> Evaluate:
+        def evaluate(at: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
+            with self._with(factors):
+                return self(at, players, draw)
+
+        return evaluate
+
+    def _share(self, players: tuple[str, ...], factors: Mapping[str, float]) -> float:
+        with self._with(factors):
+            return self.seen.share(None if set(players) == set(self.seen.players) else players)
+
+    @contextmanager
+    def _with(self, factors: Mapping[str, float]) -> Iterator[None]:
+        before, self.field.factors = self.field.factors, factors
+        try:
+            yield
+        finally:
+            self.field.factors = before
+
     @property
     def gradients(self) -> float:
         """Spent so far. Shares are known best at the end, when all players were evaluated."""
-        players = self.seen.players
-        shares = (self.seen.share(None if set(p) == set(players) else p) for p in self._evaluated)
-        return sum(shares) + sum(there.gradients for there in self._solved)
+        return sum(self._share(*made) for made in self._evaluated) + sum(there.gradients for there in self._solved)
 
     def _begin(self, draw: int) -> None:
         self.field.batch = self.batches[min(draw, len(self.batches) - 1)]

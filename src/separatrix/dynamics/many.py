@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import jvp, vjp
 
-from separatrix.dynamics.schemes import SCHEME, States
+from separatrix.dynamics.schemes import SCHEME, Bases, States
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field
 from separatrix.fields.field import FunctionField, Rows
@@ -64,7 +64,7 @@ def simulate_many(method: Method, field: Field, points: Tensor, *, steps: int, e
     method.scheme.check(seen.players)
     for transform in method.transforms:
         transform.check(seen.players)
-    evaluate = _Evaluation(transformed(seen, method.transforms), space)
+    evaluate = _Evaluation(field, seen, method.transforms)
     constants: Mapping[str, Mapping[str, Any]] = {}
     owners: list[tuple[str, str]] = []
 
@@ -86,6 +86,8 @@ def simulate_many(method: Method, field: Field, points: Tensor, *, steps: int, e
         constants = {o: {k: v for k, v in s.items() if not isinstance(v, Tensor)} for o, s in states.items()}
         return (x, *(states[o][k] for o, k in owners))
 
+    if not method.scheme.solves:
+        _prepare(evaluate, method, bases, seen)
     # A copy each: what a base begins with may be a view of the point.
     found = tuple(t.clone() for t in torch.vmap(begin)(points.detach().to(seen.device, seen.dtype)))
     path = [found[0]]
@@ -105,19 +107,51 @@ def simulate_many(method: Method, field: Field, points: Tensor, *, steps: int, e
             ) from error
         if number % every == 0:
             path.append(found[0])
-    field.gradients += steps * method.gradients(seen) * len(points)
+    field.gradients += steps * method.gradients(field) * len(points)
     return found[0], torch.stack(path)
 
 
-class _Evaluation:
-    """A pure function as schemes call it."""
+def _prepare(evaluate: _Evaluation, method: Method, bases: Bases, seen: FunctionField) -> None:
+    """Make the functions of all fields that a cycle evaluates, those with other factors of their terms too.
 
-    def __init__(self, function: Function, space: Space) -> None:
-        self.function, self.space = function, space
+    A function is compared with its field when it is made, which cannot be done while it is mapped over points.
+    """
+    x, states = seen.point, {p: bases[p].init(seen.space.take(seen.point, p)) for p in seen.players}
+    for _ in range(method.scheme.cycle):
+        x, states = method.scheme.step(_Preparation(evaluate), bases, seen.space, x, states)
+
+
+class _Preparation:
+    """A field that stands still, and passes on which terms it is asked for."""
+
+    def __init__(self, evaluate: _Evaluation) -> None:
+        self.evaluate = evaluate
+
+    def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
+        return {player: 0 * self.evaluate.space.take(at, player) for player in players}
+
+    def weighted(self, factors: Mapping[str, float]) -> _Preparation:
+        return _Preparation(self.evaluate.weighted(factors))
+
+
+class _Evaluation:
+    """A field as schemes call it, as a pure function with its transforms."""
+
+    def __init__(self, field: Field, seen: FunctionField, transforms: Sequence[Transform]) -> None:
+        self.field, self.transforms, self.space = field, transforms, seen.space
+        self.function = transformed(seen, transforms)
+        self._weighted: dict[tuple[tuple[str, float], ...], _Evaluation] = {}
 
     def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
         v = self.function(at)
         return {player: self.space.take(v, player) for player in players}
+
+    def weighted(self, factors: Mapping[str, float]) -> _Evaluation:
+        key = tuple(sorted(factors.items()))
+        if key not in self._weighted:
+            field = self.field.weighted(factors)
+            self._weighted[key] = _Evaluation(field, pure(field), self.transforms)
+        return self._weighted[key]
 
 
 def transformed(field: FunctionField, transforms: Sequence[Transform]) -> Function:

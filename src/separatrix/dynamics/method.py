@@ -82,22 +82,22 @@ class Method:
         return result
 
     def gradients(self, field: Field) -> float:
-        """Gradient-equivalents of one step on this field; of a scheme that solves, those of the step from where it stands."""
-        seen = self.field(field)
-        spent = 0.0
+        """Gradient-equivalents of one step on this field, their mean where a cycle has several.
 
-        def count(x: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
-            nonlocal spent
-            spent += seen.share(None if set(players) == set(field.players) else players)
-            return {p: 0 * field.space.take(x, p) for p in players}
-
+        Of a scheme that solves, those of the step from where it stands. A lazy term's share of the floating-point operations
+        is counted in the steps that take it.
+        """
+        seen, bases = self.field(field), self.bases_for(field.players)
         x, states = self.init(field)
         if self.scheme.solves:
             before = seen.gradients
-            self.scheme.step(FieldEvaluation(seen), self.bases_for(field.players), field.space, x, states)
+            self.scheme.step(FieldEvaluation(seen), bases, field.space, x, states)
             return seen.gradients - before
-        self.scheme.step(count, self.bases_for(field.players), field.space, x, states)
-        return spent
+        steps = self.scheme.cycle
+        spent: list[float] = []
+        for _ in range(steps):
+            x, states = self.scheme.step(_Counting(seen, spent), bases, field.space, x, states)
+        return sum(spent) / steps
 
     def describe(self) -> dict[str, Any]:
         """Scheme, bases and transforms as plain data."""
@@ -107,6 +107,20 @@ class Method:
             "bases": {p: b.describe() for p, b in bases.items()},
             "transforms": [t.describe() for t in self.transforms],
         }
+
+
+class _Counting:
+    """A field that stands still, and what its evaluations would have cost."""
+
+    def __init__(self, seen: Field, spent: list[float]) -> None:
+        self.seen, self.spent = seen, spent
+
+    def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> Mapping[str, Tensor]:
+        self.spent.append(self.seen.share(None if set(players) == set(self.seen.players) else players))
+        return {p: 0 * self.seen.space.take(at, p) for p in players}
+
+    def weighted(self, factors: Mapping[str, float]) -> _Counting:
+        return _Counting(self.seen.weighted(factors), self.spent)
 
 
 def simulate(

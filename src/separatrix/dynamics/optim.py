@@ -47,10 +47,21 @@ __all__ = [
 
 
 class Simultaneous(GameOptimizer):
-    """All players move at once from the same point. Cost: 1 gradient."""
+    """All players move at once from the same point. Cost: 1 gradient.
 
-    def __init__(self, game: Game, bases: Given | Mapping[str, Given] | None = None, **settings: Any) -> None:
-        super().__init__(game, bases, scheme=schemes.Simultaneous(), **settings)
+    Args:
+        lazy: terms of the losses that are taken every so many steps, as for :class:`Alternating`.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        bases: Given | Mapping[str, Given] | None = None,
+        *,
+        lazy: Mapping[str, int] | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(game, bases, scheme=schemes.Simultaneous(dict(lazy or {})), **settings)
 
 
 class Alternating(GameOptimizer):
@@ -60,6 +71,8 @@ class Alternating(GameOptimizer):
         order: the players in their order, ``("D", "G")`` for most GANs; the game's order where empty.
         repeats: how often a player moves in its turn, ``{"D": 5}``.
         fresh: each move takes a batch of its own (``opt.step(first, second)``) and new noise; otherwise all share one.
+        lazy: terms of the losses that are taken every so many steps, and so many times as strongly, ``{"r1": 16}``
+            [karras2020]; see :class:`separatrix.dynamics.Alternating`.
 
     Cost: the players' shares of a gradient, by move.
     """
@@ -72,9 +85,10 @@ class Alternating(GameOptimizer):
         order: Sequence[str] = (),
         repeats: Mapping[str, int] | None = None,
         fresh: bool = True,
+        lazy: Mapping[str, int] | None = None,
         **settings: Any,
     ) -> None:
-        scheme = schemes.Alternating(tuple(order), dict(repeats or {}), fresh)
+        scheme = schemes.Alternating(tuple(order), dict(repeats or {}), fresh, dict(lazy or {}))
         super().__init__(game, bases, scheme=scheme, **settings)
 
 

@@ -23,6 +23,9 @@ from separatrix.fields.space import Space
 from separatrix.fields.support import refuse_known_wrong
 from separatrix.linalg.operator import LinearOperator
 
+# Which factors the terms have.
+Key = tuple[tuple[str, float], ...]
+
 
 class UpdateMap(LinearOperator):
     """``M = dz'/dz`` of one period of a method, ``(N, N)`` with ``N`` the point and the states' tensors together.
@@ -37,7 +40,8 @@ class UpdateMap(LinearOperator):
         frozen: hold second moments where ``states`` has them and the Jacobian at ``x`` in all evaluations of the period: the
             linear model that predictions use. ``False`` is the exact tangent of the very update that follows ``states``,
             second moments included; at fresh states that is the first step, which has no momentum yet.
-        jacobian: of the transformed field at ``x``, to be used by a ``frozen`` map instead of a new one.
+        jacobian: of the transformed field at ``x``, to be used by a ``frozen`` map instead of a new one; where lazy terms are
+            left out or strengthened, the field is another one and has a Jacobian of its own.
 
     Attributes:
         layout: ``(name, size)`` of the parts of ``z``, the point first, then ``player.name`` of the bases' tensors, then
@@ -50,8 +54,8 @@ class UpdateMap(LinearOperator):
         UnsupportedOperatorError: an operator inside the losses has no second derivative, or is known for a wrong one.
         InputError: a point of the wrong shape; a ``jacobian`` of another field or point, or without ``frozen``.
 
-    Cost: one Jacobian for each evaluation in the period (1 gradient and its graph), a single one with ``frozen``; a product
-    costs as many Jacobian products as the period has evaluations, each by its players' share.
+    Cost: one Jacobian for each evaluation in the period (1 gradient and its graph); with ``frozen`` a single one, or one for
+    each set of lazy terms that is due together. A product costs as many Jacobian products as the period has evaluations, each by its players' share.
     """
 
     def __init__(
@@ -86,7 +90,10 @@ class UpdateMap(LinearOperator):
         self.field = method.field(field)
         if jacobian is not None:
             _check_jacobian(jacobian, self.field, x, frozen)
-        self._jacobian = (jacobian or Jacobian(self.field, x, checks=False)) if frozen else None
+        held: dict[Key, Jacobian] | None = {} if frozen else None
+        if held is not None and jacobian is not None:
+            held[()] = jacobian
+        self._evaluate = _Tracing(self.field, x, held)
         self.method, self.space = method, field.space
         self.steps = method.scheme.cycle
         tensors, constants = _open(states)
@@ -102,12 +109,11 @@ class UpdateMap(LinearOperator):
         self._transposed: tuple[Tensor, Tensor] | None = None
 
     def _trace(self, bases: Bases, constants: Mapping[str, Mapping[str, Any]]) -> Tensor:
-        evaluate = _Tracing(self.field, self._jacobian)
         with torch.enable_grad():
             pieces = torch.split(self._leaf, [size for _, size in self.layout])
             x, states = pieces[0], _close(dict(zip(self._owners[1:], pieces[1:], strict=True)), constants)
             for _ in range(self.steps):
-                x, states = self.method.scheme.step(evaluate, bases, self.space, x, states)
+                x, states = self.method.scheme.step(self._evaluate, bases, self.space, x, states)
             tensors, _ = _open(states)
             return torch.cat([x, *(tensors[key] for key in self._owners[1:])])
 
@@ -201,22 +207,34 @@ def _close(tensors: Mapping[tuple[str, str], Tensor], constants: Mapping[str, Ma
 
 
 class _Tracing:
-    """A field whose derivative is the operator of a Jacobian: one that is held, or a new one for each point."""
+    """A field whose derivative is the operator of a Jacobian: one that is held at ``x``, or a new one for each point.
 
-    def __init__(self, field: Field, held: Jacobian | None) -> None:
-        self.field, self.held = field, held
+    With other factors of its terms the field has another Jacobian, which is held too; each is built when it is needed.
+    """
+
+    def __init__(self, field: Field, x: Tensor, held: dict[Key, Jacobian] | None, key: Key = ()) -> None:
+        self.field, self.x, self.held, self.key = field, x, held, key
         if held is not None:
             self.near = self._near
 
+    def weighted(self, factors: Mapping[str, float]) -> _Tracing:
+        return _Tracing(self.field.weighted(factors), self.x, self.held, tuple(sorted(factors.items())))
+
+    def _jacobian(self, at: Tensor) -> Jacobian:
+        if self.held is None:
+            return Jacobian(self.field, at.detach(), checks=False)
+        if self.key not in self.held:
+            self.held[self.key] = Jacobian(self.field, self.x, checks=False)
+        return self.held[self.key]
+
     def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
-        jacobian = self.held or Jacobian(self.field, at.detach(), checks=False)
+        jacobian = self._jacobian(at)
         sizes = [self.field.space.size(p) for p in players]
         flat: Tensor = _Evaluate.apply(at, jacobian, tuple(players))  # type: ignore[no-untyped-call]
         return dict(zip(players, torch.split(flat, sizes), strict=True))
 
     def _near(self, x: Tensor, draw: int) -> Near:
-        assert self.held is not None
-        return TracedNear(self.held, self(x, self.field.players, draw), self.field.space)
+        return TracedNear(self._jacobian(x), self(x, self.field.players, draw), self.field.space)
 
 
 class _Evaluate(torch.autograd.Function):

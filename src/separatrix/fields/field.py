@@ -40,7 +40,19 @@ class Field(ABC):
         self.dtype = dtype
         self.device = torch.device(device)
         self.name = name
-        self.gradients = 0.0
+        self._spent = 0.0
+        self._payer: Field | None = None
+
+    @property
+    def gradients(self) -> float:
+        return self._spent if self._payer is None else self._payer.gradients
+
+    @gradients.setter
+    def gradients(self, spent: float) -> None:
+        if self._payer is None:
+            self._spent = spent
+        else:
+            self._payer.gradients = spent
 
     @property
     def players(self) -> tuple[str, ...]:
@@ -77,6 +89,19 @@ class Field(ABC):
     def inside(self, leaves: Sequence[Tensor], run: Callable[[], T]) -> T:
         """Call ``run`` in the surroundings that the graph was built in (recomputed activations need them)."""
         return run()
+
+    def weighted(self, factors: Mapping[str, float]) -> Field:
+        """The same field with single terms of the losses multiplied: ``{"r1": 0.0}`` leaves out the term ``r1``, whoever's it is.
+
+        What it spends is added to ``gradients`` of this field, and its unit is one evaluation of this field.
+
+        Raises:
+            InputError: the field has no terms, or none of that name; a factor that is no finite number.
+        """
+        raise InputError(
+            f"the {type(self).__name__} {self.name!r} is no sum of named loss terms, so {' and '.join(map(repr, factors))} "
+            "cannot be weighted in it; give a Game whose losses return {player: {term: scalar}}."
+        )
 
     def stands_at(self, leaves: Sequence[Tensor]) -> bool:
         """Whether the field still stands, bitwise, at the point that these tensors make up."""

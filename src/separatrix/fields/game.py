@@ -35,7 +35,9 @@ class Game:
             moved by all of them; a parameter that does not require gradients is a constant.
         losses: ``losses(models, batch)`` returns ``{player: scalar}`` or ``{player: {term: scalar}}``; or a dict of
             such functions, one a player, each returning a scalar or ``{term: scalar}``. For one player a scalar will
-            do; for two players a scalar is a zero-sum game: the first minimises it, the second maximises it.
+            do; for two players a scalar is a zero-sum game: the first minimises it, the second maximises it. A term may be a
+            function without arguments that returns the scalar, ``{"adv": ..., "r1": lambda: ...}``: it is called after the
+            losses have returned, and only where the term is wanted; see lazy terms of :class:`separatrix.dynamics.Alternating`.
             Nothing may be detached between players: see :mod:`separatrix.fields.selftests`.
         batch_size: how many samples a batch holds, where its first tensor does not tell.
         name: used in messages and reports.

@@ -14,7 +14,7 @@ from separatrix.fields.batches import copied, moved, samples_in
 from separatrix.fields.field import Field, Rows
 from separatrix.fields.flops import counted
 from separatrix.fields.game import Game
-from separatrix.fields.loss_terms import read_losses
+from separatrix.fields.loss_terms import check_factors, check_terms, read_losses, term_names, total
 from separatrix.fields.normalisation import WrittenOut, third_derivatives, third_derivatives_wanted
 from separatrix.fields.scene import Scene
 from separatrix.fields.surroundings import default_dtype, differentiable_kernels, frozen_randomness
@@ -31,6 +31,7 @@ class GameField(Field):
 
     Attributes:
         game, batches, weights, seed: what it was made of.
+        factors: of single terms of the losses, see :meth:`weighted`; empty where all are as the losses return them.
         custom_functions: names of the autograd functions of the user's own that were seen in the losses.
         differentiates: whether the losses that were seen take gradients themselves, for a penalty say.
         zero_sum: whether the losses that were seen last are one scalar for two players.
@@ -45,11 +46,18 @@ class GameField(Field):
         *,
         seed: int,
         dtype: torch.dtype | None,
+        whole: GameField | None = None,
+        factors: Mapping[str, float] | None = None,
     ) -> None:
         own = game.parameters[0]
         if dtype is not None and not dtype.is_floating_point:
             raise InputError(f"a field is computed in a floating-point dtype, got {dtype}.")
-        super().__init__(game.space, dtype=dtype or own.dtype, device=own.device, name=game.name)
+        self.factors = dict(factors or {})
+        name = ", ".join([game.name, *(f"{term} x {factor:g}" for term, factor in self.factors.items())])
+        super().__init__(game.space, dtype=dtype or own.dtype, device=own.device, name=name)
+        self._payer = self._whole = whole
+        self._weighted: dict[tuple[tuple[str, float], ...], GameField] = {}
+        self._terms: dict[str, tuple[str, ...]] = {}
         self.game, self.seed = game, seed
         self.weights = list(weights)
         self.batches = [moved(b, device=self.device, dtype=self.dtype) for b in batches]
@@ -89,11 +97,47 @@ class GameField(Field):
 
     def with_dtype(self, dtype: torch.dtype) -> GameField:
         """The same field computed in another dtype."""
-        return GameField(self.game, self.batches, self.weights, seed=self.seed, dtype=dtype)
+        return self._anew(self.seed, dtype)
 
     def with_seed(self, seed: int) -> GameField:
         """The same field with another random draw."""
-        return GameField(self.game, self.batches, self.weights, seed=seed, dtype=self.dtype)
+        return self._anew(seed, self.dtype)
+
+    def _anew(self, seed: int, dtype: torch.dtype) -> GameField:
+        found = GameField(self.game, self.batches, self.weights, seed=seed, dtype=dtype)
+        return found.weighted(self.factors) if self.factors else found
+
+    def weighted(self, factors: Mapping[str, float]) -> GameField:
+        """The same field with single terms of the losses multiplied: ``{"r1": 0.0}`` leaves out the term ``r1``, whoever's it is.
+
+        A term that is left out and stands in the losses as a function is not called, so that its cost is saved. Factors of a
+        field that has some already multiply those.
+
+        Args:
+            factors: by term; of the others it is 1.
+
+        Returns:
+            A field of its own, the same one for the same factors. What it spends is added to ``gradients`` of this field, in
+            evaluations of the whole field with all terms, which is evaluated once to count them.
+
+        Raises:
+            InputError: a factor that is no finite number; when it is evaluated, a term that no player has.
+
+        Example:
+            >>> x = torch.tensor([2.0])
+            >>> game = Game({"x": x}, {"x": lambda m, batch: {"fit": m["x"].sum(), "decay": lambda: m["x"].square().sum()}})
+            >>> game.on()().tolist(), game.on().weighted({"decay": 0})().tolist()
+            ([-5.0], [-1.0])
+        """
+        whole = self._whole or self
+        given = check_factors(factors)
+        merged = {**self.factors, **{term: f * self.factors.get(term, 1.0) for term, f in given.items()}}
+        key = tuple(sorted(merged.items()))
+        if key not in whole._weighted:
+            whole._weighted[key] = GameField(
+                self.game, self.batches, self.weights, seed=self.seed, dtype=self.dtype, whole=whole, factors=merged
+            )
+        return whole._weighted[key]
 
     def trace(
         self, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
@@ -135,23 +179,24 @@ class GameField(Field):
             return self.game.arena.call(self._tensors(leaves, scene.copied()), scene.staged(run))
 
     def losses(self, x: Tensor | None = None) -> dict[str, dict[str, float]]:
-        """Each player's loss by term, ``{player: {term: value}}``. Cost: the forward passes."""
+        """Each player's loss by term with its factor, ``{player: {term: value}}``. Cost: the forward passes."""
         leaves = self.leaves(x)
-        total: dict[str, dict[str, float]] = {p: {} for p in self.players}
+        found: dict[str, dict[str, float]] = {p: {} for p in self.players}
         for batch, weight in zip(self.batches, self.weights, strict=True):
-            found = self.inside(leaves, lambda batch=batch: self._losses(batch, self.players))  # type: ignore[misc]
-            for player, terms in found.items():
-                for term, value in terms.items():
-                    total[player][term] = total[player].get(term, 0.0) + weight * float(value.detach())
-        return total
+            losses = self.inside(leaves, lambda batch=batch: self._losses(batch, self.players))  # type: ignore[misc]
+            for player, terms in losses.items():
+                for term, tensor in terms.items():
+                    value = float(tensor.detach()) * self.factors.get(term, 1.0)
+                    found[player][term] = found[player].get(term, 0.0) + weight * value
+        return found
 
     def share(self, players: Iterable[str] | None = None) -> float:
-        """Floating-point operations of these players' directions over those of all, counted once."""
-        if players is None:
+        """Floating-point operations of these players' directions over those of all, with all terms; counted once."""
+        if players is None and self._whole is None:
             return 1.0
-        key = tuple(sorted(set(players)))
+        key = tuple(sorted(set(self.players if players is None else players)))
         if key not in self._shares:
-            everything, part = self._flops(self.players), self._flops(key)
+            everything, part = (self._whole or self)._flops(self.players), self._flops(key)
             self._shares[key] = part / everything if everything else len(key) / len(self.players)
         return self._shares[key]
 
@@ -180,7 +225,7 @@ class GameField(Field):
 
         def run() -> Rows:
             losses = self._watched(leaves, batch, wanted) if unseen else self._losses(batch, wanted)
-            totals = {p: sum(losses[p].values(), torch.zeros((), dtype=self.dtype, device=self.device)) for p in wanted}
+            totals = {p: total(losses[p], self.factors, self.dtype, self.device) for p in wanted}
             if unseen:
                 self.custom_functions |= inspect_graph(self.game, totals.values())
             rows: Rows = {}
@@ -216,7 +261,8 @@ class GameField(Field):
                 raise
             except RuntimeError as error:
                 raise InputError(f"the gradient of player {player!r} raised RuntimeError: {error}") from error
-        if all(g is None for g in grads):
+        # A term that is left out may be all that moves a player.
+        if all(g is None for g in grads) and not any(self.factors.get(term) == 0 for term in self._terms[player]):
             raise InputError(
                 f"the loss of player {player!r} does not depend on any trainable parameter of {player!r}; "
                 "look for .detach(), torch.no_grad(), .item() or requires_grad_(False) on the way, or for a loss that "
@@ -250,7 +296,10 @@ class GameField(Field):
             raise InputError(
                 f"the losses of {self.name!r} raised {raised_by(error)}.{self._hint(error, batch)}"
             ) from error
-        return read_losses(found, self.players, wanted, self.dtype)
+        self._terms |= term_names(found, self.players)
+        check_terms(self.factors, self._terms, self.players, self.game.name)
+        left_out = [term for term, factor in self.factors.items() if factor == 0]
+        return read_losses(found, self.players, wanted, self.dtype, left_out)
 
     def _hint(self, error: Exception, batch: Any) -> str:
         if isinstance(error, KeyError) and error.args and error.args[0] not in self.players:

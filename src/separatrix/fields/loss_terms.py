@@ -1,26 +1,36 @@
-"""What the user's losses returned, checked and brought to one form: ``{player: {term: scalar}}``."""
+"""What the user's losses returned, checked and brought to one form: ``{player: {term: scalar}}``.
+
+A term may be given as a function without arguments, which is called only where the term is wanted; and a term may have a
+factor, 0 to leave it out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from separatrix.errors import InputError, NonFiniteError
+from separatrix.errors import InputError, NonFiniteError, SeparatrixError, did_you_mean, raised_by
+from separatrix.fields.unsupported import translated
+
+Factors = Mapping[str, float]
 
 
 def read_losses(
-    found: Any, players: Sequence[str], wanted: Sequence[str], dtype: torch.dtype
+    found: Any, players: Sequence[str], wanted: Sequence[str], dtype: torch.dtype, left_out: Iterable[str] = ()
 ) -> dict[str, dict[str, Tensor]]:
     """The wanted players' losses by term.
 
     Args:
-        found: what the losses returned: a scalar, ``{player: scalar}`` or ``{player: {term: scalar}}``.
+        found: what the losses returned: a scalar, ``{player: scalar}`` or ``{player: {term: scalar}}``, where a term may be a
+            function without arguments that returns the scalar.
         players: all players, in order.
         wanted: whose losses are needed.
         dtype: to bring them to.
+        left_out: terms that are not wanted, of any player; they are neither called nor returned.
 
     Raises:
         InputError: names the player and the term that is missing, unknown or not a scalar tensor.
@@ -34,7 +44,54 @@ def read_losses(
         )
     if unknown := [name for name in found if name not in players]:
         raise InputError(f"the losses name unknown players {unknown}; the players are {list(players)}.")
-    return {player: _terms(player, found, dtype) for player in wanted}
+    return {player: _terms(player, found, dtype, frozenset(left_out)) for player in wanted}
+
+
+def term_names(found: Any, players: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The names of the terms in what the losses returned, by player, those that nobody wants included."""
+    if isinstance(found, Tensor):
+        return dict.fromkeys(players, ("loss",))
+    given = found if isinstance(found, Mapping) else {}
+    return {p: tuple(given[p]) if isinstance(given[p], Mapping) else ("loss",) for p in players if p in given}
+
+
+def check_factors(factors: Factors) -> dict[str, float]:
+    """The factors as plain numbers.
+
+    Raises:
+        InputError: one that is no finite number.
+    """
+    for term, factor in factors.items():
+        if isinstance(factor, bool) or not isinstance(factor, (int, float)) or not isfinite(factor):
+            raise InputError(f"the factor of the term {term!r} must be a finite number, got {factor!r}.")
+    return {term: float(factor) for term, factor in factors.items()}
+
+
+def check_terms(factors: Factors, named: Mapping[str, Sequence[str]], players: Sequence[str], name: str) -> None:
+    """Refuse factors of terms that no player has; there is nothing to say while some players' terms were not seen.
+
+    Args:
+        factors: by term.
+        named: the terms by player that were seen.
+        players: all of them.
+        name: of the field.
+
+    Raises:
+        InputError: names the term and those that there are.
+    """
+    known = dict.fromkeys(term for terms in named.values() for term in terms)
+    unknown = [term for term in factors if term not in known]
+    if unknown and set(players) <= set(named):
+        listed = "; ".join(f"{p}: {', '.join(map(repr, terms))}" for p, terms in named.items())
+        raise InputError(
+            f"the losses of {name!r} have no term {unknown[0]!r}{did_you_mean(unknown[0], known)} Their terms are {listed}."
+        )
+
+
+def total(terms: Mapping[str, Tensor], factors: Factors, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The sum of a player's terms, each times its factor; 0 where there are none."""
+    weighted = (value * factors[t] if factors.get(t, 1.0) != 1.0 else value for t, value in terms.items())
+    return sum(weighted, torch.zeros((), dtype=dtype, device=device))
 
 
 def _of_one_scalar(value: Tensor, players: Sequence[str]) -> dict[str, Tensor]:
@@ -48,17 +105,30 @@ def _of_one_scalar(value: Tensor, players: Sequence[str]) -> dict[str, Tensor]:
     )
 
 
-def _terms(player: str, found: Mapping[str, Any], dtype: torch.dtype) -> dict[str, Tensor]:
+def _terms(player: str, found: Mapping[str, Any], dtype: torch.dtype, left_out: frozenset[str]) -> dict[str, Tensor]:
     if player not in found:
         raise InputError(f"the losses return nothing for player {player!r}; they return {list(found)}.")
     value = found[player]
     terms = dict(value) if isinstance(value, Mapping) else {"loss": value}
     if not terms:
         raise InputError(f"the loss of player {player!r} has no term.")
-    for term, tensor in terms.items():
+    read = {}
+    for term, given in terms.items():
         label = f"the loss of player {player!r}" + (f", term {term!r}," if isinstance(value, Mapping) else "")
-        terms[term] = _scalar(tensor, label, dtype)
-    return terms
+        if term not in left_out:
+            called = isinstance(value, Mapping) and callable(given) and not isinstance(given, Tensor)
+            read[term] = _scalar(_called(term, given, label) if called else given, label, dtype)
+    return read
+
+
+def _called(term: str, given: Callable[[], Any], label: str) -> Any:
+    try:
+        with translated(term):
+            return given()
+    except (SeparatrixError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise InputError(f"{label} raised {raised_by(error)}.") from error
 
 
 def _scalar(tensor: Any, label: str, dtype: torch.dtype) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 from separatrix.errors import InputError
 from separatrix.fields.field import Field, FunctionField
 from separatrix.fields.game_field import GameField
+from separatrix.fields.loss_terms import total
 
 
 def pure(field: Field) -> FunctionField:
@@ -113,8 +114,9 @@ def _losses(field: GameField, batch: Any) -> Any:
 def _loss(found: Any, player: str, field: GameField) -> Tensor:
     """The player's sum of terms; what GameField checks was checked when the field was first evaluated."""
     if isinstance(found, Tensor):
-        return -found.sum() if field.players.index(player) else found.sum()
+        found = {player: -found.sum() if field.players.index(player) else found.sum()}
     value = found[player]
-    terms = value.values() if isinstance(value, Mapping) else [value]
-    total: Tensor = sum(term.sum() for term in terms)
-    return total
+    given = value if isinstance(value, Mapping) else {"loss": value}
+    wanted = {term: one for term, one in given.items() if field.factors.get(term) != 0}
+    terms = {t: (one if isinstance(one, Tensor) else one()).sum() for t, one in wanted.items()}
+    return total(terms, field.factors, field.dtype, field.device)

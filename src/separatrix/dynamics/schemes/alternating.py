@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from separatrix.dynamics.bases import State
+from separatrix.dynamics.schemes.lazy import MADE, check_lazy, period_of, with_due_terms
 from separatrix.dynamics.schemes.scheme import Bases, Evaluate, Scheme, States, base_steps
 from separatrix.errors import InputError
 from separatrix.fields.space import Space
@@ -20,15 +22,31 @@ class Alternating(Scheme):
         order: the players in their order, ``("D", "G")`` for most GANs; the game's order where empty.
         repeats: how often a player moves in its turn, ``{"D": 5}``; once where not named.
         fresh: each move draws its own minibatch and noise; otherwise all moves of a period share one.
+        lazy: terms of the losses that are taken every so many steps only, ``{"r1": 16}``: so many times as strongly in the
+            first step and in every 16th after it, in all moves of whoever has the term, and left out in between [karras2020].
+            For that to save what the term costs the losses must give it as a function, ``"r1": lambda: r1(...)``, which is
+            called where it is due and by whatever measures; a term given as a tensor was paid for already.
+
+    Laziness keeps the mean of the field and changes the map: :class:`~separatrix.dynamics.UpdateMap` and
+    :func:`~separatrix.dynamics.linear_period` have that of the whole period. With Adam the paper scales a lazy player's rate
+    and betas, :func:`~separatrix.dynamics.lazy_rates`.
     """
 
     order: tuple[str, ...] = ()
-    repeats: Mapping[str, int] = field(default_factory=dict)
+    repeats: Mapping[str, int] = field(default_factory=dict, hash=False)
     fresh: bool = True
+    lazy: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        check_lazy(self.lazy)
 
     @property
     def uniform(self) -> bool:
         return False
+
+    @property
+    def cycle(self) -> int:
+        return period_of(self.lazy)
 
     def check(self, players: Sequence[str]) -> None:
         unknown = (set(self.order) | set(self.repeats)) - set(players)
@@ -46,7 +64,11 @@ class Alternating(Scheme):
     def draws(self, players: Sequence[str]) -> int:
         return len(self.moves(players)) if self.fresh else 1
 
+    def memory(self, space: Space, x: Tensor, *, settled: bool = False) -> State:
+        return {MADE: 0} if self.lazy else {}
+
     def step(self, evaluate: Evaluate, bases: Bases, space: Space, x: Tensor, states: States) -> tuple[Tensor, States]:
+        evaluate, states = with_due_terms(self.lazy, evaluate, self, space, x, states)
         for number, player in enumerate(self.moves(space.players)):
             directions = evaluate(x, (player,), number if self.fresh else 0)
             x, states = base_steps(directions, bases, space, x, states)

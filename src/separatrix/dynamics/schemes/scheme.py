@@ -20,7 +20,7 @@ from torch import Tensor
 from separatrix.dynamics.bases import Base, Frozen, State
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.wrapped import WrappedBase
-from separatrix.errors import InputError
+from separatrix.errors import ComputationError, InputError
 from separatrix.fields.space import Space
 
 Evaluate = Callable[[Tensor, Sequence[str], int], Mapping[str, Tensor]]
@@ -94,6 +94,21 @@ class Scheme(ABC):
         names: list[str] = [f.name for f in fields(self)] if is_dataclass(self) else []
         settings = {name: _plain(getattr(self, name)) for name in names}
         return {"scheme": self.name, **settings}
+
+
+def weighted(evaluate: Evaluate, factors: Mapping[str, float]) -> Evaluate:
+    """The evaluation with single terms of the losses multiplied, 0 to leave one out.
+
+    Raises:
+        ComputationError: whoever runs the scheme knows the whole field only.
+    """
+    if not hasattr(evaluate, "weighted"):
+        raise ComputationError(
+            f"no prediction for a scheme that weights {' and '.join(map(repr, factors))}: only the whole field is known here, "
+            "not its single terms; simulate or train instead."
+        )
+    found: Evaluate = evaluate.weighted(factors)
+    return found
 
 
 def recall(scheme: Scheme, space: Space, x: Tensor, states: States) -> State:

@@ -124,6 +124,11 @@ class TransformedField(Field):
             return self.transform.gradients * self.inner.share(players)
         return self.transform.gradients * self.inner.share()
 
+    def weighted(self, factors: Mapping[str, float]) -> TransformedField:
+        found = TransformedField(self.inner.weighted(factors), self.transform)
+        found._payer = self
+        return found
+
     def trace(
         self, leaves: Sequence[Tensor], *, players: Iterable[str] | None = None, create_graph: bool = False
     ) -> Rows:
