@@ -88,7 +88,7 @@ def sample_draws(
     for number, batch in enumerate(islice(problem.minibatches(seed), draws)):
         field: Field = method.field(problem.game.on(batch, seed=seed + number))
         jacobian = field.jacobian(x, checks=False)
-        pulled.append(torch.stack([root * (jacobian.T @ (root * w)) - decay * w for w in rows]).double().cpu())
+        pulled.append((root * jacobian.T.rows(root * rows) - decay * rows).double().cpu())
         pushes.append((rows @ (root * field(x))).double().cpu())
         spent += field.gradients + getattr(field, "inner", field).gradients * (
             field is not getattr(field, "inner", field)

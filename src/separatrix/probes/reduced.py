@@ -106,13 +106,10 @@ def reduce(operator: LinearOperator, space: Space, modes: Leading) -> Reduced:
     else:
         basis = {p: _orthonormal(modes, space, p) for p in players}
     small = Space.of_sizes({p: len(basis[p]) for p in players})
-    pulled = []
+    upright = torch.zeros(small.n, n, dtype=operator.dtype, device=operator.device)
     for player in players:
-        for w in basis[player]:
-            u = torch.zeros(n, dtype=operator.dtype, device=operator.device)
-            u[space.index(player)] = w
-            pulled.append(operator.T @ u)
-    rows = torch.stack(pulled)
+        upright[small.index(player), space.index(player)] = basis[player]
+    rows = operator.T.rows(upright)
     inside = torch.cat([(rows[:, space.index(p)] @ basis[p].T) for p in players], dim=1)
     matrix = inside.double().cpu()
     gram = (rows.double() @ rows.double().T).cpu() - matrix @ matrix.T
