@@ -91,7 +91,7 @@ def tokenizer_checklist(seed: int) -> Problem:
         made, told = pairing((models["D"](of[0]), models["D"](of[1])), of, 20.0)
         return {"T": {"rec": (of[0] - of[1]).square().mean(), "adv": 0.1 * made}, "D": told}
 
-    return changed(load("tokenizer-plain", seed=seed, width=8), losses, "tokenizer, checklist")
+    return changed(load("tokenizer-plain", seed=seed), losses, "tokenizer, checklist")
 
 
 CASES = {
@@ -100,26 +100,26 @@ CASES = {
         lambda s: load("digits-gan-r1", seed=s),
         digits_checklist,
         "G",
-        2000,
-        300,
+        5000,
+        500,
         512,
     ),
     "patches": Case(
-        lambda s: load("patch-gan", seed=s, width=8),
-        lambda s: load("patch-gan-r1", seed=s, width=8),
-        lambda s: load("patch-gan-rp-r1-r2", seed=s, width=8),
+        lambda s: load("patch-gan", seed=s),
+        lambda s: load("patch-gan-r1", seed=s),
+        lambda s: load("patch-gan-rp-r1-r2", seed=s),
         "G",
-        700,
-        100,
+        2000,
+        300,
         64,
     ),
     "tokenizer": Case(
-        lambda s: load("tokenizer-plain", seed=s, width=8),
-        lambda s: load("tokenizer-plain-r1", seed=s, width=8),
+        lambda s: load("tokenizer-plain", seed=s),
+        lambda s: load("tokenizer-plain-r1", seed=s),
         tokenizer_checklist,
         "T",
-        500,
-        80,
+        1500,
+        200,
         64,
     ),
 }

@@ -177,7 +177,7 @@ def advise(
         for remedy, changed in (remedies or {}).items():
             told(remedy)
             rows += _remedy_rows(remedy, changed, changed_fields[remedy], own, base, options, costs, remaining)
-        rows.sort(key=lambda row: (row.steps is None, row.growth, row.gradients))
+        rows.sort(key=_order)
         turning = base.multipliers_of(own)
         advice = Advice(
             problem.name,
@@ -205,6 +205,12 @@ def advise(
         return race_of(
             advice, problem, remedies or {}, own, field, steps=race, seeds=seeds, lanes=lanes, first_seed=seed
         )
+
+
+def _order(row: Candidate) -> tuple[bool, float, float, float]:
+    """Without a safe step the growth at the present one decides."""
+    present = float("inf") if row.steps is None else row.steps.present
+    return row.steps is None, row.growth, present, row.gradients
 
 
 def _row(
