@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from math import inf
 
+from dataclasses import replace
+
 import pytest
 import torch
 from linear_games import linear
@@ -356,3 +358,9 @@ def test_no_safe_step_is_better_than_the_best(seed: int) -> None:
         ideal = min(radius(steps.high * share / 400) for share in range(1, 401))
         assert radius(steps.best) <= ideal + 1e-4, name
         assert radius(steps.high * 1.001) > 1 > radius(steps.high * 0.999)
+
+
+def test_where_the_linear_picture_does_not_hold_the_advice_is_called_a_guess():
+    far = advise(load("bilinear"), candidates={"extragradient": Method(SGD(0.1), Extragradient())})
+    assert "a ranking to be tried" in far.sentence
+    assert "a guess to be tried" in replace(far, horizon_steps=0).sentence

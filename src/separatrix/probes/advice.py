@@ -96,9 +96,14 @@ class Advice:
         top = known[0]
         assert top.steps is not None
         assert top.steps.best is not None
+        what = (
+            "The linear picture does not hold for a single step here, so this is a guess to be tried"
+            if self.horizon_steps == 0
+            else "A prediction is a ranking to be tried"
+        )
         return (
             f"Try {top.name} first, at {multiple(top.steps.best)} times the present step: {growth_percent(top.growth)} per gradient is "
-            "predicted. A prediction is a ranking to be tried: advise(problem, race=200) tries it."
+            f"predicted. {what}: advise(problem, race=200) tries it."
         )
 
     def to_dict(self) -> dict[str, Any]:
