@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from math import inf
-
 from dataclasses import replace
+from math import inf
 
 import pytest
 import torch
