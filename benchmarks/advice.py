@@ -4,6 +4,7 @@
 - checklist: relativistic pairing, R1 and R2, no momentum, an average; what is recommended for every GAN.
 - pick: what ``sx.advise`` with a race picks at one seed that is not among the five, from the schemes around the default, R1, and
   the checklist itself as remedies. It is chosen once for each problem; what that cost stands beside.
+- pick of rounds: the same with a race of three rounds, each three times as long as the last one, the first a third as long.
 
 Every run costs the same number of gradient-equivalents of the plain losses: where penalties make a gradient dearer, by the count
 of floating-point operations, fewer steps are made. Scores of the raw and of the averaged maker, with the same average for all.
@@ -39,7 +40,8 @@ from separatrix.zoo import load
 from separatrix.zoo.digits import LATENT
 
 RESULTS = Path(__file__).parent / "results" / "advice.json"
-ARMS = ("default", "checklist", "pick")
+ARMS = ("default", "checklist", "pick", "pick of rounds")
+ROUNDS = {"pick": 1, "pick of rounds": 3}
 HALF_LIFE, ADVISED_AT, WARM_UP = 100.0, 100, 200
 
 
@@ -139,7 +141,7 @@ def operations(problem: Problem) -> float:
     return counted(lambda: field(field.point))[1]
 
 
-def advised(case: Case) -> dict[str, Any]:
+def advised(case: Case, rounds: int) -> dict[str, Any]:
     """What advice and race pick, at a seed of its own."""
     begun = time.process_time()
     problem, *changed_problems = (
@@ -150,7 +152,8 @@ def advised(case: Case) -> dict[str, Any]:
     found = sx.advise(
         problem,
         remedies=remedies,
-        race=case.race,
+        race=case.race if rounds == 1 else case.race // 3,
+        rounds=rounds,
         seeds=2,
         lanes=3,
         k=4,
@@ -264,20 +267,27 @@ def main() -> None:
         case = replace(given, steps=int(given.steps * options.share), race=max(8, int(given.race * options.share)))
         settings = {"steps": case.steps, "race": case.race, "half_life": HALF_LIFE}
         cases[problem] = case, settings
-        picks[problem] = kept(options.pieces / f"{problem}-advice.json", settings, lambda c=case: advised(c))
+        for name, rounds in ROUNDS.items():
+            piece = options.pieces / f"{problem}-advice{'' if rounds == 1 else f'-{rounds}'}.json"
+            picks[problem, name] = kept(piece, settings, lambda c=case, r=rounds: advised(c, r))
     rows: dict[str, list[dict[str, Any]]] = {problem: [] for problem in cases}
     for seed in options.seeds:
         for problem, (case, settings) in cases.items():
-            pick = picks[problem]
             for name in ARMS:
-                piece = options.pieces / f"{problem}-{name}-{seed}.json"
+                pick = picks.get((problem, name), {})
+                piece = options.pieces / f"{problem}-{name.replace(' ', '-')}-{seed}.json"
                 own = {
                     **settings,
-                    "pick": [pick["candidate"], pick["remedy"], pick["step"]] if name == "pick" else None,
+                    "pick": [pick["candidate"], pick["remedy"], pick["step"]] if pick else None,
                 }
                 rows[problem].append(kept(piece, own, lambda c=case, n=name, s=seed, p=pick: one_run(c, n, s, p)))
         results = {
-            problem: {"settings": cases[problem][1], "pick": picks[problem], "table": summary(found), "rows": found}
+            problem: {
+                "settings": cases[problem][1],
+                "picks": {name: picks[problem, name] for name in ROUNDS},
+                "table": summary(found),
+                "rows": found,
+            }
             for problem, found in rows.items()
         }
         versions = {"torch": torch.__version__, "python": platform.python_version(), "separatrix": sx.__version__}

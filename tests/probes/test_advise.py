@@ -363,3 +363,36 @@ def test_where_the_linear_picture_does_not_hold_the_advice_is_called_a_guess():
     far = advise(load("bilinear"), candidates={"extragradient": Method(SGD(0.1), Extragradient())})
     assert "a ranking to be tried" in far.sentence
     assert "a guess to be tried" in replace(far, horizon_steps=0).sentence
+
+
+def test_what_does_best_early_need_not_win_a_race_of_several_rounds():
+    """A long step comes near soon and is kept away by noise; a short one comes later and nearer."""
+    start = torch.tensor([10.0], dtype=torch.float64)
+
+    def pulled(seed: int):
+        g = torch.Generator().manual_seed(seed)
+        while True:
+            yield torch.randn(1, generator=g, dtype=torch.float64)
+
+    problem = Problem(
+        Game({"x": start}, {"x": lambda m, b: (m["x"].square() / 2 + b * m["x"]).sum()}, name="pulled"),
+        "pulled",
+        data=torch.zeros(1, dtype=torch.float64),
+        stream=pulled,
+        method=Method(SGD(0.05), Simultaneous()),
+        score=lambda models: {"far": float(models["x"].detach().abs())},
+        better={"far": "lower"},
+    )
+    options = {"candidates": {}, "race": 40, "seeds": 3, "noise": 0}
+    early, late = advise(problem, **options), advise(problem, rounds=2, **options)
+    assert early.raced[early.pick][1] == pytest.approx(8.0)
+    assert late.raced[late.pick][1] == 1.0
+    assert [heat.budget for heat in late.heats] == [40]
+    assert late.race.budget == 120
+    assert not set(late.race.seeds) & set(late.heats[0].seeds)
+    assert "went on" in str(late)
+    assert len(late.to_dict()["heats"]) == 1
+    assert late.costs["race, round 2"] == 120 * 3 * 2
+    assert float(start) == 10.0
+    with pytest.raises(InputError, match="rounds=0"):
+        advise(problem, rounds=0, **options)

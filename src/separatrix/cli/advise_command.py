@@ -41,6 +41,15 @@ def advise(
             rich_help_panel=_HOW,
         ),
     ] = 0,
+    rounds: Annotated[
+        int,
+        typer.Option(
+            callback=opt.at_least(1),
+            metavar="R",
+            help="Of the race: in each further one the better third begins again for three times as long.",
+            rich_help_panel=_HOW,
+        ),
+    ] = 1,
     seeds: Annotated[
         int,
         typer.Option(callback=opt.at_least(1), metavar="S", help="Of the race, from --seed on.", rich_help_panel=_HOW),
@@ -91,6 +100,7 @@ def advise(
         methods=methods,
         remedies=remedies,
         race=race,
+        rounds=rounds,
         seeds=seeds,
         noise=noise,
         remaining=remaining,

@@ -36,11 +36,12 @@ class Advice:
         half_life: of an average that removes the rotations of the method that runs; ``None`` without a prediction.
         outside: how much of the noise leads out of the model, 0 to 1; ``None`` where no draws were sampled.
         draws: how many minibatches were sampled.
-        race: the leading methods tried, at equal cost; ``None`` without one.
+        race: the leading methods tried, at equal cost: the last round of it; ``None`` without one.
         raced: which lane is which candidate, and at which multiple of the present step.
         pick: the lane that won, or the candidate that leads where there was no race.
         costs: gradient-equivalents by part.
         notes: what is missing, and why.
+        heats: the rounds of the race before the last one.
     """
 
     problem: str
@@ -62,6 +63,7 @@ class Advice:
     pick: str
     costs: Mapping[str, float]
     notes: tuple[str, ...] = field(default=())
+    heats: tuple[Comparison, ...] = field(default=())
 
     def __getitem__(self, name: str) -> Candidate:
         for row in self.candidates:
@@ -126,6 +128,7 @@ class Advice:
             "noise": None if self.outside is None else {"draws": self.draws, "outside": self.outside},
             "rows": [row_data(row) for row in self.candidates],
             "race": None if self.race is None else finite(self.race.to_dict()),
+            "heats": [finite(heat.to_dict()) for heat in self.heats],
             "raced": {lane: {"candidate": name, "step": step} for lane, (name, step) in self.raced.items()},
             "pick": self.pick,
             "costs": dict(self.costs),

@@ -44,6 +44,7 @@ def advise(
     method: Method | GameOptimizer | None = None,
     states: States | None = None,
     race: int = 0,
+    rounds: int = 1,
     seeds: int = 3,
     lanes: int = 3,
     remaining: int = 1000,
@@ -72,7 +73,9 @@ def advise(
         race: steps of the running method that the race lasts; 0 for no race. Every lane gets their cost: the running
             method, and each of the ``lanes`` leading candidates at its best step (at most eight times more or less than the
             present one) and at the present one.
-        seeds: of the race.
+        rounds: of the race; in each further one the better third of its lanes, two at least, begins again on other seeds and for
+            three times as long, since what does best early need not do so later.
+        seeds: of each round of the race.
         remaining: steps that training still has to go; slower modes do not count.
         k, max_products: eigenvalues at each end of the spectrum, and Jacobian products for them.
         noise: minibatches to sample; 8 where ``None`` and the problem has a stream or a loader, 0 for none.
@@ -102,10 +105,10 @@ def advise(
         >>> round(found["extragradient, no momentum"].steps.high * 0.1, 6)  # the zoo's step is 0.1, the limit 1
         1.0
     """
-    if min(race, lanes, seeds, remaining, k, max_products) < 0 or remaining < 1 or k < 1 or max_products < 1:
+    if min(race, lanes) < 0 or min(rounds, seeds, remaining, k, max_products) < 1:
         raise InputError(
-            f"race and lanes must not be negative, remaining, k and max_products at least 1, got race={race}, lanes={lanes}, "
-            f"seeds={seeds}, remaining={remaining}, k={k}, max_products={max_products}."
+            f"race and lanes must not be negative, rounds, seeds, remaining, k and max_products at least 1, got race={race}, "
+            f"lanes={lanes}, rounds={rounds}, seeds={seeds}, remaining={remaining}, k={k}, max_products={max_products}."
         )
     if not isinstance(subject, (Problem, Field)):
         raise InputError(
@@ -203,7 +206,16 @@ def advise(
             return advice
         told("race")
         return race_of(
-            advice, problem, remedies or {}, own, field, steps=race, seeds=seeds, lanes=lanes, first_seed=seed
+            advice,
+            problem,
+            remedies or {},
+            own,
+            field,
+            steps=race,
+            rounds=rounds,
+            seeds=seeds,
+            lanes=lanes,
+            first_seed=seed,
         )
 
 

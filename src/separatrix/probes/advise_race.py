@@ -18,6 +18,8 @@ from separatrix.probes.advise_candidates import with_step
 REACH = 8.0
 # A best step within this of the present one is that one.
 SAME = 0.05
+# In each further round of a race one lane in so many goes on, these at least, and for so many times as long.
+LONGER, FEWEST = 3, 2
 
 
 def race_of(
@@ -28,24 +30,66 @@ def race_of(
     field: Field,
     *,
     steps: int,
+    rounds: int,
     seeds: int,
     lanes: int,
     first_seed: int,
 ) -> Advice:
     """The advice with a race of ``steps`` steps of the running method, at equal cost.
 
+    What does best early need not do so later. So in each further round the better third of the lanes begins again, on other seeds
+    and for three times as long: successive halving [jamieson2016].
+
     A remedy's gradient is dearer where its losses are; its lanes get so many fewer. Without a score the field's length decides,
     and remedies, whose fields are others, take no part.
     """
     chosen, notes = _lanes(advice, own, problem, lanes)
     budget = steps * own.gradients(field)
-    seed_range = range(first_seed, first_seed + seeds)
-    rows: list[Observed] = []
     costs = dict(advice.costs)
-    costs["race"] = 0.0
-    for remedy in dict.fromkeys(row.remedy for row, _ in chosen.values()):
+    heats: list[Comparison] = []
+    left, length = chosen, steps
+    for number in range(rounds):
+        first = first_seed + number * seeds
+        heat, spent, said = _heat(left, problem, remedies, field, budget * length / steps, range(first, first + seeds))
+        if not heat.rows:
+            raise InputError(f"a race of {steps} steps is too short for a step of any lane; give more.")
+        notes += [note for note in said if note not in notes]
+        costs["race" if number == 0 else f"race, round {number + 1}"] = spent
+        heats.append(heat)
+        ranked = [row.name for row in _ranked(heat)]
+        if number + 1 < rounds:
+            better = ranked[: max(FEWEST, len(ranked) // LONGER)]
+            notes.append(f"race: after round {number + 1} ({length} steps) {', '.join(better)} went on.")
+            left, length = {lane: left[lane] for lane in better}, length * LONGER
+    race = heats[-1]
+    raced_as = {row.name: (chosen[row.name][0].name, chosen[row.name][1]) for row in race.rows}
+    pick, told = _winner(race)
+    return replace(
+        advice,
+        race=race,
+        heats=tuple(heats[:-1]),
+        raced=raced_as,
+        pick=pick,
+        costs=costs,
+        notes=(*advice.notes, *notes, told),
+    )
+
+
+def _heat(
+    lanes: Mapping[str, tuple[Candidate, float]],
+    problem: Problem,
+    remedies: Mapping[str, Problem],
+    field: Field,
+    budget: float,
+    seeds: range,
+) -> tuple[Comparison, float, list[str]]:
+    """One round: the comparison, what it cost in gradients of the problem as it is, and notes."""
+    rows: list[Observed] = []
+    notes: list[str] = []
+    spent = 0.0
+    for remedy in dict.fromkeys(row.remedy for row, _ in lanes.values()):
         raced, price = (problem, 1.0) if not remedy else (remedies[remedy], _price(remedies[remedy], problem))
-        methods = {lane: with_step(row.method, step) for lane, (row, step) in chosen.items() if row.remedy == remedy}
+        methods = {lane: with_step(row.method, step) for lane, (row, step) in lanes.items() if row.remedy == remedy}
         own_budget = budget / price
         dear = [lane for lane, m in methods.items() if m.gradients(field) > own_budget]
         notes += [f"race: {lane} is left out, a step of it costs more than the budget." for lane in dear]
@@ -56,17 +100,12 @@ def race_of(
             notes.append(
                 f"race: a gradient of {remedy} takes {multiple(price)} times the operations; its budget is smaller by that."
             )
-            found = _compared_from(problem, raced, methods, own_budget, seed_range)
+            found = _compared_from(problem, raced, methods, own_budget, seeds)
         else:
-            found = compare(raced, methods, gradients=own_budget, seeds=seed_range, progress=False)
+            found = compare(raced, methods, gradients=own_budget, seeds=seeds, progress=False)
         rows += found.rows
-        costs["race"] += price * sum(sum(row.gradients) for row in found.rows)
-    if not rows:
-        raise InputError(f"a race of {steps} steps is too short for a step of any lane; give more.")
-    race = Comparison(problem.name, budget, tuple(seed_range), tuple(rows), dict(problem.better or {}))
-    raced_as = {lane: (row.name, step) for lane, (row, step) in chosen.items() if any(r.name == lane for r in rows)}
-    pick, said = _winner(race)
-    return replace(advice, race=race, raced=raced_as, pick=pick, costs=costs, notes=(*advice.notes, *notes, said))
+        spent += price * sum(sum(row.gradients) for row in found.rows)
+    return Comparison(problem.name, budget, tuple(seeds), tuple(rows), dict(problem.better or {})), spent, notes
 
 
 def _lanes(
@@ -99,19 +138,36 @@ def _lanes(
     return found, notes
 
 
-def _winner(race: Comparison) -> tuple[str, str]:
-    """The lane with the best median, by the first score or by the field's growth, and what decided."""
-    done = [row for row in race.rows if all(s == "done" for s in row.status)] or list(race.rows)
+def _deciding(race: Comparison) -> str | None:
+    """The score that decides; ``None`` where there is none, and the growth of the field's length does."""
     score = next(iter(race.better), None)
-    if score is None or score not in done[0].score:
-        known = [row for row in done if row.growth.median == row.growth.median] or done
-        return min(
-            known, key=lambda row: row.growth.median
-        ).name, "race: decided by the growth of the field's length, there is no score."
+    return score if score is not None and score in race.rows[0].score else None
+
+
+def _ranked(race: Comparison) -> list[Observed]:
+    """By the median of what decides, best first; lanes that stopped, or have no number, last."""
+    score = _deciding(race)
+    sign = -1 if score is not None and race.better[score] == "higher" else 1
+
+    def rank(row: Observed) -> tuple[bool, bool, float]:
+        value = row.growth.median if score is None else sign * row.score[score].median
+        return any(s != "done" for s in row.status), value != value, 0.0 if value != value else value
+
+    return sorted(race.rows, key=rank)
+
+
+def _winner(race: Comparison) -> tuple[str, str]:
+    """The lane that ranks first, and what decided."""
+    best, *others = _ranked(race)
+    score = _deciding(race)
+    if score is None:
+        return best.name, "race: decided by the growth of the field's length, there is no score."
     sign = -1 if race.better[score] == "higher" else 1
-    known = [row for row in done if row.score[score].median == row.score[score].median] or done
-    best = min(known, key=lambda row: sign * row.score[score].median)
-    rest = [sign * row.score[score].median for row in known if row is not best]
+    rest = [
+        sign * row.score[score].median
+        for row in others
+        if row.score[score].median == row.score[score].median and all(s == "done" for s in row.status)
+    ]
     clear = not rest or sign * (best.score[score].high if sign > 0 else best.score[score].low) < min(rest)
     return best.name, f"race: decided by {score} over {len(race.seeds)} seeds; " + (
         "its worst seed is better than every other lane's median."
