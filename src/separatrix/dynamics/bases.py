@@ -61,8 +61,8 @@ def _fraction(**settings: float) -> None:
 
 def _root(s: Tensor) -> Tensor:
     """The square root, with derivative 0 at 0 (torch's is infinite and turns into NaN)."""
-    positive = s > 0
-    return torch.where(positive, torch.where(positive, s, torch.ones_like(s)).sqrt(), torch.zeros_like(s))
+    # Products take a third of the time that selecting does; below the smallest normal number a clamp has derivative 0.
+    return s.clamp_min(torch.finfo(s.dtype).tiny).sqrt() * s.sign()
 
 
 @dataclass(frozen=True)

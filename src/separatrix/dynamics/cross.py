@@ -6,12 +6,13 @@ A block differentiates in its own player's parameters only, so that the cross bl
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from separatrix.fields.field import Field, Rows
-from separatrix.fields.graph import Graph
+from separatrix.fields.graph import Graph, Surroundings
 from separatrix.linalg.operator import LinearOperator
 
 
@@ -49,6 +50,7 @@ class PlayerBlock(LinearOperator):
         field: of which ``rows`` were traced at ``leaves`` with their graph.
         row, column: i and j.
         spend: is told what every product costs.
+        surroundings: shared with the other blocks.
         mirror: ``J_ji``, where the game is zero-sum by construction; ``J_ij u = -J_ji^T u`` then, a single pass back.
 
     Cost: ``J_ij^T u`` 2 of player i's gradients, ``J_ij u`` 2.6, and 2 once; with a mirror 2 of player j's.
@@ -62,30 +64,36 @@ class PlayerBlock(LinearOperator):
         row: str,
         column: str,
         spend: Callable[[float], None],
+        surroundings: Surroundings | None = None,
         mirror: PlayerBlock | None = None,
     ) -> None:
         size = field.space.size
         super().__init__((size(row), size(column)), dtype=field.dtype, device=field.device)
         self.field, self.row, self.column, self.spend, self.mirror = field, row, column, spend, mirror
         space = field.space
-        outputs = [rows[row, i] for i in space.owned(row)]
-        self._graph = Graph(field, leaves, outputs, [leaves[i] for i in space.owned(column)])
+        owned = {player: space.owned(player) for player in (row, column)}
+        self._shapes = {p: [(space.entries[i].numel, space.entries[i].shape) for i in own] for p, own in owned.items()}
+        outputs = [rows[row, i] for i in owned[row]]
+        self._graph = Graph(field, leaves, outputs, [leaves[i] for i in owned[column]], surroundings)
+
+    @cached_property
+    def _share(self) -> float:
+        return self.field.share((self.row,))
 
     def _apply(self, u: Tensor) -> Tensor:
         if self.mirror is not None:
-            return -self.mirror._apply_transpose(u)
-        self.spend((2.6 + 2.0 * (not self._graph.can_push)) * self.field.share((self.row,)))
+            return self.mirror._apply_transpose(u).neg_()
+        self.spend((2.6 + 2.0 * (not self._graph.can_push)) * self._share)
         return self.field.space.join(self._graph.push([self._pieces(self.column, u)])[0])
 
     def _apply_transpose(self, u: Tensor) -> Tensor:
-        self.spend(2.0 * self.field.share((self.row,)))
+        self.spend(2.0 * self._share)
         return self.field.space.join(self._graph.pull([self._pieces(self.row, u)])[0])
 
     def _pieces(self, player: str, u: Tensor) -> list[Tensor]:
-        entries = [self.field.space.entries[i] for i in self.field.space.owned(player)]
-        return [
-            piece.reshape(e.shape) for piece, e in zip(torch.split(u, [e.numel for e in entries]), entries, strict=True)
-        ]
+        shapes = self._shapes[player]
+        pieces = torch.split(u, [numel for numel, _ in shapes])
+        return [piece.reshape(shape) for piece, (_, shape) in zip(pieces, shapes, strict=True)]
 
 
 class Cross(LinearOperator):
@@ -95,8 +103,12 @@ class Cross(LinearOperator):
         n, players = field.space.n, field.players
         super().__init__((n, n), dtype=field.dtype, device=field.device)
         self.space = field.space
+        self.surroundings = Surroundings(field, leaves)
         self.blocks = {
-            (i, j): PlayerBlock(field, leaves, rows, i, j, spend) for i in players for j in players if i != j
+            (i, j): PlayerBlock(field, leaves, rows, i, j, spend, self.surroundings)
+            for i in players
+            for j in players
+            if i != j
         }
         self.antisymmetric = bool(getattr(field, "zero_sum", False)) and len(players) == 2
         if self.antisymmetric:

@@ -203,12 +203,16 @@ class LiveField(Field):
             if counting:
                 self._own[player, self._out_of(player, out)] = flops
         found: dict[str, list[Tensor]] = {}
+        together = self._of_one_scalar(losses, leaves) if create_graph and self.zero_sum and not counting else {}
         for number, player in enumerate(wanted):
             value = total(losses[player], self.factors, self.dtype, self.device)
             value = value * self.loss_scale if self.loss_scale != 1.0 else value
             own = [leaves[i] for i in self.space.owned(player)]
             keep = create_graph or number + 1 < len(wanted)
-            grads, flops = _counted(partial(_grad, value, own, keep, create_graph), counting)
+            if together:
+                grads = together[player]
+            else:
+                grads, flops = _counted(partial(_grad, value, own, keep, create_graph), counting)
             if counting:
                 self._own[player, self._out_of(player, out)] += flops
             # A term that is left out may be all that moves a player.
@@ -222,6 +226,19 @@ class LiveField(Field):
             if self.loss_scale != 1.0:
                 found[player] = [g / self.loss_scale for g in found[player]]
         return found, {p: {term: value.detach() for term, value in losses[p].items()} for p in wanted}
+
+    def _of_one_scalar(
+        self, losses: Mapping[str, Mapping[str, Tensor]], leaves: Sequence[Tensor]
+    ) -> dict[str, tuple[Tensor | None, ...]]:
+        """Both players' gradients of one scalar, with their graph, from one pass back; empty where one player only is wanted."""
+        if len(losses) < 2:
+            return {}
+        first, second = self.players
+        value = self.loss_scale * total(losses[first], self.factors, self.dtype, self.device)
+        numbers = [self.space.owned(p) for p in (first, second)]
+        grads = _grad(value, [leaves[i] for own in numbers for i in own], True, True)
+        split = len(numbers[0])
+        return {first: grads[:split], second: tuple(None if g is None else -g for g in grads[split:])}
 
     def _losses(self, batch: Any, wanted: Sequence[str]) -> Any:
         """What the losses return; terms that are functions are not called yet."""

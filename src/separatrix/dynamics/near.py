@@ -9,17 +9,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from separatrix.dynamics.cross import Cross, PlayerBlock, Whole
+from separatrix.dynamics.pair import Implicit, solve_general_pair, solve_scalar_pair
 from separatrix.errors import ComputationError, NonFiniteError
 from separatrix.fields.field import Field
 from separatrix.fields.jacobian import Jacobian
 from separatrix.fields.space import Space
-from separatrix.linalg import Diagonal, LinearOperator, Tagged, cg, gmres
+from separatrix.linalg import Diagonal, LinearOperator, gmres
 
 
 class Near(ABC):
@@ -91,7 +93,8 @@ class FieldNear(Near):
             p: self.space.join([rows[p, i].detach() for i in self.space.owned(p)]) for p in field.players
         }
         for player, v in self.directions.items():
-            if not bool(torch.isfinite(v).all()):
+            # The norm is cheaper than a look at every entry, which only decides where it overflows.
+            if not isfinite(float(v.norm())) and not bool(torch.isfinite(v).all()):
                 raise NonFiniteError(
                     f"the gradient of player {player!r} is not finite where the step begins; check the loss there."
                 )
@@ -106,7 +109,7 @@ class FieldNear(Near):
     def solve(self, d: Tensor, scale: Tensor, *, cross: bool, tol: float, max_products: int) -> tuple[Tensor, float]:
         K: LinearOperator = (Cross if cross else Whole)(self.field, self._leaves, self._rows, self._spend)
         if isinstance(K, Cross) and len(self.space.players) == 2:
-            return self._solve_pair(K, d, scale, tol, max_products)
+            return K.surroundings.held(lambda: self._solve_pair(K, d, scale, tol, max_products))
         solution = gmres(Implicit(Diagonal(scale) @ K), d, tol=tol, max_products=max_products)
         return solution.value, solution.residual
 
@@ -116,24 +119,15 @@ class FieldNear(Near):
         """Two players: the larger one's part is known from the smaller one's, whose own system has half the products."""
         small, large = sorted(self.space.players, key=self.space.size)
         a, b = self.space.index(small), self.space.index(large)
-        to_small, to_large = cross.blocks[small, large], cross.blocks[large, small]
-        right = d[a] + scale[a] * (to_small @ d[b])
-        if cross.antisymmetric:
-            # (I + C C.T) w = S^(-1/2) r with C = S_a^(1/2) K_ab S_b^(1/2)
-            root = scale[a].sqrt()
-            through = Diagonal(root) @ (to_small @ (Diagonal(scale[b]) @ (to_small.T @ Diagonal(root))))
-            system = Tagged(Implicit(-through), ("symmetric", "definite"))
-            # A coordinate at rate 0, as a warm-up has it, stays where it is.
-            own_right = torch.where(root > 0, right / root, torch.zeros_like(right))
-            solution = cg(system, own_right, tol=tol, max_products=max_products)
-            own = root * solution.value
-        else:
-            through = Diagonal(scale[a]) @ (to_small @ (Diagonal(scale[b]) @ to_large))
-            solution = gmres(Implicit(through), right, tol=tol, max_products=max_products)
-            own = solution.value
+        to_a, to_b = cross.blocks[small, large], cross.blocks[large, small]
         u = torch.empty_like(d)
-        u[a], u[b] = own, d[b] + scale[b] * (to_large @ own)
-        return u, solution.residual
+        parts = d[a], d[b], scale[a], scale[b]
+        if cross.antisymmetric:
+            found = solve_scalar_pair(to_a._apply, to_b._apply, *parts, tol=tol, max_products=max_products)
+        else:
+            found = solve_general_pair(to_a, to_b, *parts, tol=tol, max_products=max_products)
+        u[a], u[b], residual = found
+        return u, residual
 
     def curvature(self, u: Mapping[str, Tensor]) -> dict[str, Tensor]:
         own = {p: PlayerBlock(self.field, self._leaves, self._rows, p, p, self._spend) for p in u}
@@ -192,20 +186,6 @@ class ModesNear(Near):
 
     def curvature(self, u: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise NotImplementedError("schemes that divide by curvature are no linear maps")
-
-
-class Implicit(LinearOperator):
-    """``I - A``."""
-
-    def __init__(self, inner: LinearOperator) -> None:
-        super().__init__(inner.shape, dtype=inner.dtype, device=inner.device)
-        self.inner = inner
-
-    def _apply(self, u: Tensor) -> Tensor:
-        return u - self.inner._apply(u)
-
-    def _apply_transpose(self, u: Tensor) -> Tensor:
-        return u - self.inner._apply_transpose(u)
 
 
 class OffDiagonal(LinearOperator):

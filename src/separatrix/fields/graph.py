@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +15,61 @@ from separatrix.fields.normalisation import third_derivatives
 from separatrix.fields.side_by_side import side_by_side
 from separatrix.fields.support import takes_third_derivatives, underneath
 from separatrix.fields.unsupported import translated
+
+T = TypeVar("T")
+
+
+class Surroundings:
+    """What graphs were built in, entered again for their products: activations that are recomputed must be what they were.
+
+    Args:
+        field: in whose surroundings.
+        leaves: tensors that require gradients.
+    """
+
+    def __init__(self, field: Field, leaves: Sequence[Tensor]) -> None:
+        self.name, self.leaves = field.name, list(leaves)
+        # A transform adds nothing to the surroundings.
+        self._place, self._third = underneath(field), takes_third_derivatives(field)
+        self._scene = self._place.scene() if isinstance(self._place, GameField) else None
+        self._held = False
+
+    def around(self, run: Callable[[], T]) -> T:
+        """Call ``run`` inside.
+
+        Raises:
+            UnsupportedOperatorError: torch raised a ``RuntimeError`` there.
+        """
+        if self._held:
+            return run()
+        try:
+            with translated(self.name), third_derivatives(self._third):
+                if isinstance(self._place, GameField):
+                    return self._place.inside(self.leaves, run, self._scene)
+                return self._place.inside(self.leaves, run)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise UnsupportedOperatorError(
+                f"a second derivative of {self.name!r} raised RuntimeError: {error}"
+            ) from error
+
+    def held(self, run: Callable[[], T]) -> T:
+        """Call ``run``, and enter once for all products that it takes.
+
+        A measured field is entered for each of them nevertheless: buffers and random streams start anew there every time.
+        """
+        if self._scene is not None or self._held:
+            return run()
+
+        def holding() -> T:
+            self._held = True
+            try:
+                return run()
+            finally:
+                self._held = False
+
+        return self.around(holding)
 
 
 class Graph:
@@ -27,16 +83,20 @@ class Graph:
         leaves: tensors that require gradients.
         outputs: what was computed from them, with its graph; an output without one has the derivative zero.
         inputs: what is differentiated in; the leaves where ``None``.
+        surroundings: shared with other graphs of the same field and leaves; its own where ``None``.
     """
 
     def __init__(
-        self, field: Field, leaves: Sequence[Tensor], outputs: Sequence[Tensor], inputs: Sequence[Tensor] | None = None
+        self,
+        field: Field,
+        leaves: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        inputs: Sequence[Tensor] | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
-        self.field, self.leaves, self.outputs = field, list(leaves), list(outputs)
+        self.leaves, self.outputs = list(leaves), list(outputs)
         self.inputs = self.leaves if inputs is None else list(inputs)
-        # A transform adds nothing to the surroundings.
-        self._place, self._third = underneath(field), takes_third_derivatives(field)
-        self._scene = self._place.scene() if isinstance(self._place, GameField) else None
+        self.surroundings = surroundings or Surroundings(field, leaves)
         self._transposed: tuple[list[Tensor], list[Tensor]] | None = None
 
     @property
@@ -89,14 +149,4 @@ class Graph:
                 return found
             return [one(*call) for call in calls]
 
-        name = self.field.name
-        try:
-            # Recomputed activations must be what they were.
-            with translated(name), third_derivatives(self._third):
-                if isinstance(self._place, GameField):
-                    return self._place.inside(self.leaves, run, self._scene)
-                return self._place.inside(self.leaves, run)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            raise UnsupportedOperatorError(f"a second derivative of {name!r} raised RuntimeError: {error}") from error
+        return self.surroundings.around(run)
