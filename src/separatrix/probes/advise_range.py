@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
-from separatrix.dynamics.schemes import Scheme
+from separatrix.dynamics.modes import Mode
+from separatrix.dynamics.schemes import Scheme, Simultaneous
+from separatrix.probes.advise_slow import parted, without_slow
 from separatrix.probes.reduced import Reduced
 from separatrix.probes.stability import ROUNDING, SCAN, bisect, growth_rates, without_growing
 
@@ -87,11 +89,7 @@ class Tried:
 
     def _counting(self, values: Tensor, step: float) -> Tensor:
         kept = without_growing(values, self.growing, self.scheme, self.bases, step)
-        if not self.neutral:
-            return kept
-        near = (kept - 1).abs().argsort()[self.neutral :]
-        counting: Tensor = kept[near.sort().values]
-        return counting
+        return without_slow(kept, self.paces, step) if self.neutral else kept
 
     def modulus(self, step: float) -> float:
         """The largest of them per period; 1 where none counts, infinite where the model no longer resolves all of its modes."""
@@ -115,8 +113,26 @@ class Tried:
 
     @cached_property
     def growing(self) -> Tensor:
-        """``h lambda`` of the modes that grow in the flow itself."""
-        return growth_rates(self.reduced)
+        """``h lambda`` of the modes that grow in the flow itself, and not too slowly to count."""
+        rates = torch.linalg.eigvals(self.reduced.matrix)
+        growing = growth_rates(self.reduced)
+        return growing[torch.isin(growing, rates.real[rates.abs() > self.slow_up_to])]
+
+    @cached_property
+    def slow_up_to(self) -> float:
+        """The largest ``|h lambda|`` of what is too slow to count."""
+        sizes = torch.linalg.eigvals(self.reduced.matrix).abs().sort().values
+        return float(sizes[self.neutral - 1]) if self.neutral else 0.0
+
+    @cached_property
+    def paces(self) -> Tensor:
+        """``(m - 1) / step`` at a small step of what is too slow to count and resolved at all."""
+        step = SCAN[0] / self.fastest
+        plain = self.reduced.multipliers(Simultaneous(), {p: Frozen(step, Mode()) for p in self.bases})
+        resolved = int(((plain - 1).abs() <= (1 + 1e-6) * step * self.slow_up_to + 1e-12).sum())
+        moved = without_growing(self.all_multipliers(step), self.growing, self.scheme, self.bases, step) - 1
+        paces: Tensor = moved[moved.abs().argsort()[:resolved]] / step
+        return paces
 
     def growth(self, step: float) -> float:
         """Largest modulus per gradient-equivalent."""
@@ -204,19 +220,7 @@ def counting(tried: Tried, step: float) -> tuple[Tensor, Tensor] | None:
     kept = tried.multipliers(step)
     if len(kept) == len(period):
         return None
-    values, vectors = torch.linalg.eig(period)
-    gap = (values[:, None] - kept[None, :]).abs()
-    chosen: set[int] = set()
-    for column in range(len(kept)):  # each kept value once
-        chosen.add(next(i for i in gap[:, column].argsort().tolist() if i not in chosen))
-    columns, rows = [], []
-    for i, value in enumerate(values.tolist()):
-        if value.imag >= 0:  # of a pair the first, for both
-            pair = value.imag > 0
-            rows += [i in chosen or (pair and i + 1 in chosen)] * (1 + pair)
-            columns += [vectors[:, i].real, vectors[:, i].imag][: 1 + pair]
-    right, mask = torch.stack(columns, 1), torch.tensor(rows)
-    return torch.linalg.inv(right)[mask], right[:, mask]
+    return parted(period, kept)
 
 
 @dataclass(frozen=True)
