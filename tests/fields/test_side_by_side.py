@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -62,6 +63,59 @@ def test_a_wrong_row_is_seen_and_all_are_taken_one_by_one(row: int, monkeypatch:
     assert side_by_side(calls, [x], lambda o, c: one(o, [x], c)) is not None
     monkeypatch.setattr(module, "_pulled", planted)
     assert side_by_side(calls, [x], lambda o, c: one(o, [x], c)) is None
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [(torch.float32, 1e30), (torch.float32, 1e-30), (torch.float64, 1e140)])
+@pytest.mark.parametrize("fault", ["sign", "swap", "short", "infinite"])
+def test_a_fault_is_seen_at_any_scale(dtype: torch.dtype, scale: float, fault: str, monkeypatch: pytest.MonkeyPatch):
+    """Rows in a wrong order, a short row among long ones, and where squares are no numbers any more."""
+    x = torch.randn(4, dtype=dtype, requires_grad=True)
+    outputs = [2 * x]
+    cotangents = scale * torch.randn(12, 4, dtype=dtype)
+    cotangents[3] *= 1e-7
+    calls = [(outputs, [c]) for c in cotangents]
+    pulled = module._pulled
+
+    def planted(*args: Any) -> Any:
+        (rows,) = pulled(*args)
+        if fault == "swap":
+            rows[[k, k + 1]] = rows[[k + 1, k]]
+        else:
+            rows[3 if fault == "short" else 5] *= torch.inf if fault == "infinite" else -1.0
+        return [rows]
+
+    assert side_by_side(calls, [x], lambda o, c: one(o, [x], c)) is not None
+    monkeypatch.setattr(module, "_pulled", planted)
+    for k in range(5, 11):  # noqa: B007 - read by planted
+        assert side_by_side(calls, [x], lambda o, c: one(o, [x], c)) is None
+
+
+@pytest.mark.parametrize("kind", [DeprecationWarning, FutureWarning, ValueError, KeyError])
+def test_what_a_backward_pass_warns_of_or_raises_in_a_block_is_left_to_single_products(kind: type[Exception]):
+    """Of a custom operator that minds the block, which comes first, or whose backward pass says that it is out of date."""
+    seen: list[type[Exception]] = []
+
+    class Minding(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+            if issubclass(kind, Warning):
+                warnings.warn("out of date", kind, stacklevel=1)
+            elif not seen:
+                seen.append(kind)
+                raise kind("no blocks")
+            return g * 3.0
+
+    x = torch.randn(4, requires_grad=True)
+    outputs = [Minding.apply(x)]
+    calls = [(outputs, [c]) for c in torch.randn(12, 4)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        assert side_by_side(calls, [x], lambda o, c: one(o, [x], c)) is None
 
 
 class Refusing(torch.autograd.Function):

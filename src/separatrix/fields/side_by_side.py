@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -21,8 +22,8 @@ def side_by_side(
 ) -> list[list[Tensor]] | None:
     """The gradients for all calls, or ``None`` where they are to be taken one by one.
 
-    ``torch.vmap`` over a backward pass knows not every operator, and might know one wrongly. So a combination of the results with random
-    signs is compared with the same combination of cotangents, taken by itself: no single wrong row can pass.
+    ``torch.vmap`` over a backward pass knows not every operator, and might know one wrongly. So a random combination of the results is
+    compared with the same combination of cotangents, taken by itself: no single wrong row can pass, nor rows in a wrong order.
 
     Args:
         calls: ``(outputs, cotangents)``, all with the same outputs.
@@ -55,7 +56,7 @@ def _pulled(outputs: Sequence[Tensor], inputs: Sequence[Tensor], cotangents: lis
             )
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, UserWarning, NotImplementedError):
+    except Exception:  # whatever it is, if it is not of vmap's making it is raised again one by one
         return None
     # An input that nothing depends on comes without the block's dimension.
     count = len(cotangents[0])
@@ -63,11 +64,20 @@ def _pulled(outputs: Sequence[Tensor], inputs: Sequence[Tensor], cotangents: lis
 
 
 def _agree(rows: list[Tensor], cotangents: list[Tensor], one: Callable[[list[Tensor]], list[Tensor]]) -> bool:
-    """Whether a combination with random signs is what its own product says."""
-    count = len(rows[0])
+    """Whether a random combination of the rows, each taken as long as its cotangent, is what its own product says."""
+    count, dtype = len(rows[0]), rows[0].dtype
     generator = torch.Generator().manual_seed(count)
-    signs = (torch.randint(2, (count,), generator=generator) * 2 - 1).to(rows[0].device, rows[0].dtype)
-    combined = one([torch.tensordot(signs, c, 1) for c in cotangents])
-    gap = sum(float((torch.tensordot(signs, r, 1) - c).square().sum()) for r, c in zip(rows, combined, strict=True))
-    size = sum(float(r.square().sum()) for r in rows) ** 0.5
-    return gap**0.5 <= ROUNDINGS * torch.finfo(rows[0].dtype).eps * size
+    signs = torch.randint(2, (count,), generator=generator) * 2 - 1
+    weights = signs * (0.5 + torch.rand(count, generator=generator, dtype=torch.float64))
+    lengths = _host(cotangents).norm(dim=1)
+    weights = (weights / torch.where(lengths > 0, lengths, 1.0)).to(dtype)
+    combined = one([torch.tensordot(weights.to(c.device), c, 1) for c in cotangents])
+    weighted = weights.double()[:, None] * _host(rows)
+    gap = float((weighted.sum(0) - _host([c[None] for c in combined])[0]).norm())
+    size = float(weighted.norm())
+    return isfinite(size) and gap <= ROUNDINGS * torch.finfo(dtype).eps * size
+
+
+def _host(pieces: list[Tensor]) -> Tensor:
+    """Each row with all its pieces, on the host and in double precision, where squares are not too large or too small."""
+    return torch.cat([p.detach().cpu().double().reshape(len(p), -1) for p in pieces], dim=1)
