@@ -71,10 +71,11 @@ class PlayerBlock(LinearOperator):
         super().__init__((size(row), size(column)), dtype=field.dtype, device=field.device)
         self.field, self.row, self.column, self.spend, self.mirror = field, row, column, spend, mirror
         space = field.space
-        owned = {player: space.owned(player) for player in (row, column)}
-        self._shapes = {p: [(space.entries[i].numel, space.entries[i].shape) for i in own] for p, own in owned.items()}
-        outputs = [rows[row, i] for i in owned[row]]
-        self._graph = Graph(field, leaves, outputs, [leaves[i] for i in owned[column]], surroundings)
+        self._inputs = [space.entries[i] for i in space.owned(column)]
+        # One flat output: autograd looks at every output that it is given, in every product.
+        with torch.enable_grad():
+            outputs = [space.join([rows[row, i] for i in space.owned(row)])]
+        self._graph = Graph(field, leaves, outputs, [leaves[i] for i in space.owned(column)], surroundings)
 
     @cached_property
     def _share(self) -> float:
@@ -84,16 +85,13 @@ class PlayerBlock(LinearOperator):
         if self.mirror is not None:
             return self.mirror._apply_transpose(u).neg_()
         self.spend((2.6 + 2.0 * (not self._graph.can_push)) * self._share)
-        return self.field.space.join(self._graph.push([self._pieces(self.column, u)])[0])
+        pieces = torch.split(u, [e.numel for e in self._inputs])
+        tangents = [piece.reshape(e.shape) for piece, e in zip(pieces, self._inputs, strict=True)]
+        return self._graph.push([tangents])[0][0]
 
     def _apply_transpose(self, u: Tensor) -> Tensor:
         self.spend(2.0 * self._share)
-        return self.field.space.join(self._graph.pull([self._pieces(self.row, u)])[0])
-
-    def _pieces(self, player: str, u: Tensor) -> list[Tensor]:
-        shapes = self._shapes[player]
-        pieces = torch.split(u, [numel for numel, _ in shapes])
-        return [piece.reshape(shape) for piece, (_, shape) in zip(pieces, shapes, strict=True)]
+        return self.field.space.join(self._graph.pull([[u]])[0])
 
 
 class Cross(LinearOperator):
