@@ -202,7 +202,7 @@ def test_the_race_runs_leaders_beside_the_running_method_and_puts_everything_bac
     assert found.race is not None
     assert found.race.rows[0].name == "simultaneous, no momentum, as it runs"
     assert found.pick in found.raced
-    assert "it did best in the race" in found.sentence
+    assert "it did best in the race; what leads early may fail later" in found.sentence
     assert found.costs["race"] > 0
     name, step = found.raced[found.pick]
     assert found.method.bases_for(("x", "y"))["x"].lr == pytest.approx(0.1 * step)
@@ -391,6 +391,7 @@ def test_what_does_best_early_need_not_win_a_race_of_several_rounds():
     assert late.race.budget == 120
     assert not set(late.race.seeds) & set(late.heats[0].seeds)
     assert "went on" in str(late)
+    assert "it did best in the last of 2 rounds" in late.sentence
     assert len(late.to_dict()["heats"]) == 1
     assert late.costs["race, round 2"] == 120 * 3 * 2
     assert float(start) == 10.0

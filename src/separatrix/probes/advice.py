@@ -91,7 +91,12 @@ class Advice:
         if self.race is not None:
             name, step = self.raced[self.pick]
             at = "the present step" if step == 1 else f"{multiple(step)} times the present step"
-            return f"Try {name} at {at}: it did best in the race; what was predicted is a ranking to be tried, no more."
+            lasted = (
+                f"in the last of {len(self.heats) + 1} rounds of the race"
+                if self.heats
+                else "in the race; what leads early may fail later, which rounds=3 would tell"
+            )
+            return f"Try {name} at {at}: it did best {lasted}."
         known = [row for row in self.candidates if row.steps is not None and row.steps.best is not None]
         if not known:
             return "No method has a safe step here that could be predicted; race a few: advise(problem, race=200)."
