@@ -114,7 +114,8 @@ class _Scaled:
         root = self.scale_a.sqrt()
         inverse = torch.where(root > 0, root.reciprocal(), torch.zeros_like(root))
         rounded = ROUNDINGS * torch.finfo(root.dtype).eps
-        p = r = inverse * error
+        r = inverse * error
+        u_a, u_b, p = u_a.clone(), u_b.clone(), r.clone()  # written to in every iteration
         square, residual, before = float(r @ r), _residual(error), 1.0
         anew, lowest, waited, taken = True, residual, 0, 0
         while residual > tol and square > 0 and waited < PATIENCE and taken < most:
@@ -122,7 +123,9 @@ class _Scaled:
             through = self.to_b(along)
             pushed = self.scale_b * through
             length = square / float(p @ p + through @ pushed)
-            u_a, u_b, taken = u_a.add(along, alpha=length), u_b.add(pushed, alpha=length), taken + 1
+            taken += 1
+            u_a.add_(along, alpha=length)
+            u_b.add_(pushed, alpha=length)
             # What is expected to be the last iteration is judged by the same product.
             anew = residual > rounded or residual**2 < tol * before
             if anew:
@@ -132,7 +135,7 @@ class _Scaled:
             r = inverse * error
             before, residual = residual, _residual(error)
             previous, square = square, float(r @ r)
-            p = r.add(p, alpha=square / previous)
+            p.mul_(square / previous).add_(r)
             waited = 0 if lowest > rounded or residual < STAGNATION * lowest else waited + 1
             lowest = min(lowest, residual)
         return u_a, u_b, error, anew, taken
