@@ -59,11 +59,15 @@ def test_translation_moves_by_an_eighth_at_most_and_fills_with_zeros():
     assert set(ones.tolist()) <= {number((16 - i) * (8 - j)) for i in (0, 1, 2) for j in (0, 1)}
 
 
-def test_cutout_blackens_a_square_of_half_the_side():
-    gone = (cutout(torch.ones(300, 1, 16, 8)) == 0).flatten(1).sum(1)
-    # |i - centre| < side / 4 holds for 7 rows and 3 columns, fewer at the border.
-    assert int(gone.max()) == 7 * 3
-    assert int(gone.min()) == 4 * 2
+@pytest.mark.parametrize(("height", "width"), [(16, 8), (4, 6), (7, 5), (28, 32)])
+def test_cutout_blackens_a_square_of_half_the_side(height: int, width: int):
+    gone = cutout(torch.ones(3000, 1, height, width))[:, 0] == 0
+    rows, columns = gone.any(2).sum(1), gone.any(1).sum(1)
+    assert torch.equal(rows * columns, gone.sum((1, 2)))  # a rectangle
+    assert int(rows.max()) == (height + 1) // 2
+    assert int(columns.max()) == (width + 1) // 2
+    assert int(rows.min()) == (height + 3) // 4  # centred at the border
+    assert int(columns.min()) == (width + 3) // 4
 
 
 @pytest.mark.parametrize("change", list(CHANGES))

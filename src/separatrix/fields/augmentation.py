@@ -51,12 +51,14 @@ def translation(x: Tensor) -> Tensor:
 
 
 def cutout(x: Tensor) -> Tensor:
-    """A square of half the side, anywhere, is set to 0."""
+    """A square of half the side, centred anywhere, is set to 0; at the border a part of it."""
     count, _, height, width = x.shape
     inside = []
     for side in (height, width):
-        centre = torch.randint(0, side, (count, 1), device=x.device)
-        inside.append((torch.arange(side, device=x.device) - centre).abs() < side / 4)
+        width = (side + 1) // 2
+        first = torch.randint(0, side + 1 - width % 2, (count, 1), device=x.device) - width // 2
+        place = torch.arange(side, device=x.device) - first
+        inside.append((place >= 0) & (place < width))
     return x.masked_fill((inside[0][:, None, :, None] & inside[1][:, None, None, :]), 0.0)
 
 
