@@ -33,7 +33,7 @@ class Predictor:
             ComputationError: there is none; says why.
         """
         bases = {player: base.describe() for player, base in method.bases_for(field.players).items()}
-        key = method.transforms, repr(bases)
+        key = method.transforms, repr((bases, method.scheme.lazy_terms))
         first = all(transforms != method.transforms for transforms, _ in self._known)
         setting, small = self._known.get(key) or self._measure(method, field)
         self._known[key] = setting, small
@@ -54,4 +54,4 @@ class Predictor:
         if setting.frozen is None:
             raise ComputationError(setting.why_not)
         modes = leading(setting.operator, k=self.k, max_products=self.max_products, seed=self.seed)
-        return setting, reduce(setting.operator, field.space, modes)
+        return setting, reduce(setting.operator, field.space, modes, terms=setting.terms)

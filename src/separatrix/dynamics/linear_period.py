@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import lcm
 
@@ -120,7 +120,13 @@ def lazy_period(
 
 
 def drawn_period(
-    matrices: Tensor, offsets: Tensor, scheme: Scheme, bases: Mapping[str, Frozen], space: Space
+    matrices: Tensor,
+    offsets: Tensor,
+    scheme: Scheme,
+    bases: Mapping[str, Frozen],
+    space: Space,
+    *,
+    terms: Mapping[str, tuple[Tensor, Tensor]] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The map ``z' = M z + n`` of one period in which draw ``i`` sees the field ``v(x) = A_i x + c_i``.
 
@@ -128,19 +134,21 @@ def drawn_period(
         matrices: ``A_i``, ``(draws, n, n)``, with ``draws = cycle * scheme.draws(players)``; field sign.
         offsets: ``c_i``, ``(draws, n)``.
         scheme, bases, space: as in :func:`linear_period`.
+        terms: what single loss terms add to ``A_i`` and ``c_i``, for a scheme with lazy terms.
 
     Returns:
         ``M (N, N)`` and ``n (N,)``.
 
     Raises:
-        ComputationError: the scheme's step is no linear map.
+        ComputationError: the scheme's step is no linear map, or has a lazy term that ``terms`` does not know.
     """
     each = scheme.draws(space.players)
     upright = {p: _upright(b) for p, b in bases.items()}
-    steps = [
-        _DrawnEvaluation(matrices[i * each : (i + 1) * each], offsets[i * each : (i + 1) * each], space)
-        for i in range(scheme.cycle)
-    ]
+    steps = []
+    for i in range(scheme.cycle):
+        now = slice(i * each, (i + 1) * each)
+        own = {term: (more[now], push[now]) for term, (more, push) in (terms or {}).items()}
+        steps.append(_DrawnEvaluation(matrices[now], offsets[now], space, own))
     columns, _ = _run(steps, scheme, upright, space, matrices.new_zeros(()), origin=True)
     still = columns[:, -1]
     return columns[:, :-1] - still[:, None], still
@@ -192,12 +200,7 @@ class _MatrixEvaluation:
 
     def weighted(self, factors: Mapping[str, float]) -> _MatrixEvaluation:
         matrix = self.matrix
-        for term, factor in factors.items():
-            if term not in self.terms:
-                raise ComputationError(
-                    f"no prediction: what the lazy term {term!r} adds to the Jacobian is not known, only the Jacobian of all "
-                    f"terms together; known are {', '.join(map(repr, self.terms)) or 'none'}."
-                )
+        for term, factor in _changed(factors, self.terms):
             matrix = matrix + (factor - 1) * self.terms[term]
         return _MatrixEvaluation(matrix, self.space)
 
@@ -205,15 +208,40 @@ class _MatrixEvaluation:
         return MatrixNear(self.matrix, x, self.space)
 
 
+def _changed(factors: Mapping[str, float], known: Collection[str]) -> list[tuple[str, float]]:
+    """The factors other than 1.
+
+    Raises:
+        ComputationError: of a term that is not known.
+    """
+    changed = [(term, factor) for term, factor in factors.items() if factor != 1]
+    for term, _ in changed:
+        if term not in known:
+            raise ComputationError(
+                f"no prediction: what the lazy term {term!r} adds to the Jacobian is not known, only the Jacobian of all terms "
+                f"together; known are {', '.join(map(repr, known)) or 'none'}."
+            )
+    return changed
+
+
 class _DrawnEvaluation:
     """``v(x) = A_i x + c_i`` for draw ``i``, on many columns."""
 
-    def __init__(self, matrices: Tensor, offsets: Tensor, space: Space) -> None:
-        self.matrices, self.offsets, self.space = matrices, offsets[:, :, None], space
+    def __init__(
+        self, matrices: Tensor, offsets: Tensor, space: Space, terms: Mapping[str, tuple[Tensor, Tensor]]
+    ) -> None:
+        self.matrices, self.offsets, self.space, self.terms = matrices, offsets, space, terms
 
     def __call__(self, at: Tensor, players: Sequence[str], draw: int) -> dict[str, Tensor]:
-        v = self.matrices[draw] @ at + self.offsets[draw]
+        v = self.matrices[draw] @ at + self.offsets[draw][:, None]
         return {p: self.space.take(v, p) for p in players}
+
+    def weighted(self, factors: Mapping[str, float]) -> _DrawnEvaluation:
+        matrices, offsets = self.matrices, self.offsets
+        for term, factor in _changed(factors, self.terms):
+            more, push = self.terms[term]
+            matrices, offsets = matrices + (factor - 1) * more, offsets + (factor - 1) * push
+        return _DrawnEvaluation(matrices, offsets, self.space, {})
 
     def near(self, x: Tensor, draw: int) -> Near:
         found = MatrixNear(self.matrices[draw], x, self.space)

@@ -29,6 +29,7 @@ from separatrix.dynamics import (
     SymplecticAdjustment,
 )
 from separatrix.dynamics.continued import Continued
+from separatrix.dynamics.schemes import in_words
 from separatrix.dynamics.wrapped import WrappedBase
 from separatrix.fields import Space
 
@@ -88,6 +89,8 @@ def method_name(method: Method, players: tuple[str, ...]) -> str:
     name = scheme.name
     if isinstance(scheme, Alternating) and scheme.repeats:
         name += " " + ", ".join(f"{p} x{k}" for p, k in scheme.repeats.items())
+    if scheme.lazy_terms:
+        name += f", {in_words(scheme.lazy_terms)}"
     if isinstance(scheme, Lookahead):
         name += f" over {scheme.inner.name}"
     parts = [_transform_name(t) for t in method.transforms]

@@ -78,9 +78,13 @@ class Model:
         return float(rates.imag.abs().max()) / float(self.setting.scale.median()) if len(rates) else 0.0
 
     def key(self, method: Method) -> object:
-        """Candidates with the same key see the same field in the same metric, but for a factor a player."""
+        """Candidates with the same key see the same field in the same metric, but for a factor a player.
+
+        A lazy term that this model does not know asks for another.
+        """
         bases = method.bases_for(self.setting.field.players)
-        return method.transforms, tuple(_metric(b) for b in bases.values())
+        unknown = tuple(term for term in method.scheme.lazy_terms if term not in self.setting.terms)
+        return method.transforms, tuple(_metric(b) for b in bases.values()), unknown
 
     def tried(self, method: Method, gradients: float) -> Tried | None:
         """A method on this model.
@@ -114,7 +118,11 @@ class Model:
 
     def multipliers_of(self, method: Method) -> list[complex] | None:
         """Of the method at the present step, largest first; ``None`` without a prediction."""
-        if self.reduced is None or not method.scheme.linear:
+        if (
+            self.reduced is None
+            or not method.scheme.linear
+            or not set(method.scheme.lazy_terms) <= set(self.setting.terms)
+        ):
             return None
         values = self.reduced.multipliers(method.scheme, self._bases(method))
         return [complex(m) ** (1 / method.scheme.cycle) if method.scheme.cycle > 1 else complex(m) for m in values]
@@ -147,7 +155,7 @@ def model_of(
     operator: LinearOperator = Formed(setting.operator) if field.space.n <= DENSE_UP_TO else setting.operator
     modes = leading(operator, k=k, max_products=max_products, seed=seed)
     try:
-        small = reduce(operator, field.space, modes)
+        small = reduce(operator, field.space, modes, terms=setting.terms)
     except ComputationError as error:
         return Model(setting, None, None, 0, spent(), str(error), notes)
     slow = torch.linalg.eigvals(small.matrix).abs() * remaining < 1

@@ -7,7 +7,9 @@ diverge whose mean contracts. Where it contracts, ``X`` goes to a floor. Draws a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from itertools import islice, product
 from math import inf
 
@@ -41,6 +43,7 @@ class Draws:
             what comes back from there is not seen.
         metric: ``W^T D W``, ``(r, r)``: turns second moments of the model into squared distances of the parameters.
         gradients: spent, of the batches' own size.
+        terms: what each lazy term of the model adds to ``matrices`` and ``offsets``.
     """
 
     matrices: Tensor
@@ -48,6 +51,7 @@ class Draws:
     outside: float
     metric: Tensor
     gradients: float
+    terms: Mapping[str, tuple[Tensor, Tensor]] = attribute(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.matrices)
@@ -75,7 +79,8 @@ def sample_draws(
         draws: how many; more than one.
         seed: of the minibatches.
 
-    Cost: for each draw one gradient, the build of a Jacobian without self-tests, and a product for each row of ``W``.
+    Cost: for each draw one gradient, the build of a Jacobian without self-tests, and a product for each row of ``W``; as
+    much again for each lazy term.
     """
     root = scale.sqrt()
     space = problem.game.space
@@ -85,11 +90,21 @@ def sample_draws(
         rows[at : at + len(basis), space.index(player)] = basis
         at += len(basis)
     pulled, pushes, spent = [], [], 0.0
+    free: dict[str, list[tuple[Tensor, Tensor]]] = {term: [] for term in reduced.terms}
+
+    def read(field: Field) -> tuple[Tensor, Tensor]:
+        jacobian = field.jacobian(x, checks=False)
+        pulled = (root * jacobian.T.rows(root * rows) - decay * rows).double().cpu()
+        return pulled, (rows @ (root * field(x))).double().cpu()
+
     for number, batch in enumerate(islice(problem.minibatches(seed), draws)):
         field: Field = method.field(problem.game.on(batch, seed=seed + number))
-        jacobian = field.jacobian(x, checks=False)
-        pulled.append((root * jacobian.T.rows(root * rows) - decay * rows).double().cpu())
-        pushes.append((rows @ (root * field(x))).double().cpu())
+        matrix, push = read(field)
+        pulled.append(matrix)
+        pushes.append(push)
+        for term in free:
+            without, still = read(field.weighted({term: 0.0}))
+            free[term].append((matrix - without, push - still))
         spent += field.gradients + getattr(field, "inner", field).gradients * (
             field is not getattr(field, "inner", field)
         )
@@ -103,7 +118,11 @@ def sample_draws(
     metric = (W * scale.double().cpu()) @ W.T
     # The mean of the sample is shifted to the model's own, so that both speak of the same mean field.
     matrices = matrices - matrices.mean(0) + reduced.matrix
-    return Draws(matrices, offsets - offsets.mean(0), outside, metric, spent)
+    terms = {}
+    for term, parts in free.items():
+        more, push = torch.stack([m @ W.T for m, _ in parts]), torch.stack([p for _, p in parts])
+        terms[term] = more - more.mean(0) + reduced.terms[term], push - push.mean(0)
+    return Draws(matrices, offsets - offsets.mean(0), outside, metric, spent, terms)
 
 
 @dataclass(frozen=True)
@@ -162,7 +181,10 @@ def _maps(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[Tensor, T
             [torch.cat([torch.randperm(b, generator=generator) for _ in range(rounds)]) for _ in range(each)], 1
         )
     bases = tried.at(step)
-    found = [drawn_period(draws.matrices[c], draws.offsets[c], scheme, bases, space) for c in chosen]
+    found = []
+    for c in chosen:
+        terms = {term: (more[c], push[c]) for term, (more, push) in draws.terms.items()}
+        found.append(drawn_period(draws.matrices[c], draws.offsets[c], scheme, bases, space, terms=terms))
     return torch.stack([m for m, _ in found]), torch.stack([n for _, n in found])
 
 

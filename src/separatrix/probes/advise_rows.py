@@ -105,7 +105,7 @@ def _residual(tried: Tried, step: float, decisive: complex | None, eps: float) -
     i = int((values - decisive).abs().argmin())
     y = vectors[:, i : i + 1]
     rounding = float((period.T @ y - values[i] * y).norm()) + eps * float(period.norm())
-    return rounding + (0.0 if tried.reduced.exact else float(tried.reduced._leak(y, bases)[0]))
+    return rounding + (0.0 if tried.reduced.exact else float(tried.reduced._leak(y, bases, tried.scheme, period)[0]))
 
 
 def _why(

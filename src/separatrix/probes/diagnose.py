@@ -137,9 +137,11 @@ def _measure_spectrum(
     table: list[Outlook] = []
     if setting.frozen is not None and setting.method is not None:
         scheme, frozen = setting.method.scheme, setting.frozen
-        small = book.take("stability", lambda: reduce(setting.operator, space, modes))
+        small = book.take("stability", lambda: reduce(setting.operator, space, modes, terms=setting.terms))
         if small is not None:
-            table = outlooks(small, frozen, scheme, setting.seen, setting.method.gradients(setting.field))
+            reduced, cost = small, setting.method.gradients(setting.field)
+            table = book.take("stability", lambda: outlooks(reduced, frozen, scheme, setting.seen, cost)) or []
+        if small is not None and table:
             book.sections["stability"] = stability_section(table, small)
         measured = book.take("signature", lambda: signature(setting, modes, small, seed=seed))
     book.sections["spectrum"] = {
@@ -152,7 +154,7 @@ def _measure_spectrum(
             book.sections["horizon"] = trust.section()
             book.findings += judge.horizon_findings(trust)
             if measured is not None:
-                steps, signed = max(trust.steps, 1), measured
+                steps, signed = max(trust.steps // measured.steps, 1), measured
                 turning = judge.turning(signed, remaining)[:2]
                 tried = book.take("forecast", lambda: forecast(setting, signed, steps=steps, also=turning))
                 book.sections["forecast"] = None if tried is None else forecast_section(tried)

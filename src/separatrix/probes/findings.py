@@ -34,10 +34,10 @@ def turning(found: Signature, remaining: int) -> list[int]:
     """
     kept = []
     for i, m in enumerate(found.multipliers.tolist()):
-        angle, growth = abs(found.multipliers[i].angle().item()), abs(m)
-        if not (m.imag > 0 and m.real > 0 and found.grows(i) and remaining * log(growth) >= 1):
+        angle = abs(found.multipliers[i].angle().item())
+        if not (m.imag > 0 and m.real > 0 and found.grows(i) and remaining * log(found.growth(i)) >= 1):
             continue
-        if angle > 5 * float(found.residuals[i]) and angle >= log(growth):
+        if angle > 5 * float(found.residuals[i]) and angle >= log(abs(m)):
             kept.append(i)
     return sorted(kept, key=lambda i: -found.growth(i))
 
@@ -63,16 +63,16 @@ def rotation_findings(
         return [_unconfirmed(found, failed[0], seen[failed[0]])]
     top = (confirmed or modes)[0]
     growth = found.growth(top)
-    average = advise_half_life([complex(found.multipliers[top])])
+    average = advise_half_life([complex(found.multipliers[top]) ** (1 / found.steps)])
     how = "it was not tried on the real method"
     if top in seen:
-        how = f"tried on the real method, it grew by {_rate(seen[top]):.2%}"
+        how = f"tried on the real method, it grew by {_rate(seen[top], found):.2%}"
     return [
         Finding(
             "undamped-rotation",
             "warning",
             "Undamped rotation",
-            f"A mode turns once in {_period(found, top):.0f} steps and grows by {growth - 1:.2%} per step (|m| = {growth:.4f}, residual "
+            f"A mode turns once in {_period(found, top):.0f} steps{found.caveat} and grows by {growth - 1:.2%} per step (|m| = {growth:.4f}, residual "
             f"{number(float(found.residuals[top]), 1)}; {how}): while the field stays as it is, the swing doubles every "
             f"{_doubling(growth)}. The players chase each other.",
             growth,
@@ -109,9 +109,9 @@ def _unconfirmed(found: Signature, i: int, row: Forecast) -> Finding:
         "unconfirmed-rotation",
         "note",
         "A rotation whose growth the method does not show",
-        f"The Jacobian has a mode that turns once in {_period(found, i):.0f} steps and grows by {growth - 1:.2%} per step (|m| = "
+        f"The Jacobian has a mode that turns once in {_period(found, i):.0f} steps{found.caveat} and grows by {growth - 1:.2%} per step (|m| = "
         f"{growth:.4f}, residual {number(float(found.residuals[i]), 1)}), but the real method, set off along it by "
-        f"{'one step length' if row.scale == 1 else f'{row.scale:g} step lengths'}, changed it by {_rate(row):+.2%} per step: the growth that was forecast is off by more than a factor of two.",
+        f"{'one step length' if row.scale == 1 else f'{row.scale:g} step lengths'}, changed it by {_rate(row, found):+.2%} per step: the growth that was forecast is off by more than a factor of two.",
         _agreement(row),
         CONFIRMED,
         "forecast against fact over the trust horizon, docs/findings.md",
@@ -124,12 +124,12 @@ def _agreement(row: Forecast) -> float:
     return row.observed.real / row.predicted.real
 
 
-def _rate(row: Forecast) -> float:
-    return exp(row.observed.real / row.steps) - 1
+def _rate(row: Forecast, found: Signature) -> float:
+    return exp(row.observed.real / (row.steps * found.steps)) - 1
 
 
 def _period(found: Signature, i: int) -> float:
-    return 2 * pi / abs(float(found.multipliers[i].angle()))
+    return 2 * pi / abs(float(found.multipliers[i].angle())) * found.steps
 
 
 def _doubling(growth: float) -> str:
@@ -202,8 +202,8 @@ def growth_findings(found: Signature, remaining: int) -> list[Finding]:
     """Modes that grow more than they turn: normal while a network learns, a saddle at an equilibrium."""
     growing = []
     for i, m in enumerate(found.multipliers.tolist()):
-        growth, angle = abs(m), abs(found.multipliers[i].angle().item())
-        if m.real > 0 and found.grows(i) and angle < log(growth):
+        growth, angle = found.growth(i), abs(found.multipliers[i].angle().item())
+        if m.real > 0 and found.grows(i) and angle < log(abs(m)):
             growing.append((growth, float(found.residuals[i])))
     if not growing or remaining * log(max(growing)[0]) < 1:
         return []

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.schemes import SCHEME, States, recall
-from separatrix.dynamics.update_map import part_scale
+from separatrix.dynamics.update_map import part_scale, settled
 from separatrix.probes.setting import Setting
 from separatrix.probes.signature import Signature
 
@@ -104,7 +104,8 @@ def forecast(
     """
     assert setting.method is not None
     assert setting.states is not None
-    reference = _path(setting, setting.x, setting.states, steps)
+    begun = _at_the_beginning(setting, setting.states)
+    reference = _path(setting, setting.x, begun, steps)
     base = [_state(setting, x, states) for x, states in reference]
     length = float((base[1] - base[0]).norm()) or 1.0
     rounding = torch.finfo(setting.x.dtype).eps * max(float(z.norm()) for z in base)
@@ -116,7 +117,7 @@ def forecast(
         if not float(direction.norm()) > BLIND * float(y.norm()):
             continue
         start = setting.x + setting.scale.sqrt() * direction * (scale * length / float(direction.norm()))
-        moved = [_state(setting, x, states) for x, states in _path(setting, start, setting.states, steps)]
+        moved = [_state(setting, x, states) for x, states in _path(setting, start, begun, steps)]
         amplitudes = [complex(y @ (b - a).to(y.dtype)) for a, b in zip(base, moved, strict=True)]
         readable = _count_readable(amplitudes, floor=rounding * float(y.norm()) / READABLE)
         read = amplitudes[:readable]
@@ -143,6 +144,15 @@ def _log_near(ratio: complex, expected: complex) -> complex:
     found = cmath.log(ratio)
     turns = round((expected.imag - found.imag) / (2 * pi))
     return found + 2j * pi * turns
+
+
+def _at_the_beginning(setting: Setting, states: States) -> States:
+    """The states where a cycle of the scheme begins, since the map is that of a whole cycle."""
+    assert setting.method is not None
+    scheme = setting.method.scheme
+    if scheme.cycle == 1 or SCHEME not in states:
+        return states
+    return {**states, SCHEME: settled(scheme, setting.field, setting.x, states)}
 
 
 def _path(setting: Setting, x: Tensor, states: States, steps: int) -> list[tuple[Tensor, States]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as attribute
 from typing import Any
 
 import torch
@@ -42,6 +43,8 @@ class Setting:
         scale: ``D``, ``(n,)``; ones where ``frozen`` is ``None``.
         operator: ``P``.
         why_not: why there is no metric, in words; empty where there is one.
+        terms: what each lazy term of the method's scheme adds to ``P`` at its plain weight; none under transforms, in which
+            terms do not add up.
     """
 
     field: Field
@@ -54,6 +57,7 @@ class Setting:
     scale: Tensor
     operator: LinearOperator
     why_not: str = ""
+    terms: Mapping[str, LinearOperator] = attribute(default_factory=dict)
 
     @property
     def mode(self) -> Mode | None:
@@ -158,7 +162,7 @@ def settle(
         InputError: the method does not fit the players, or an unknown route.
         what building a Jacobian raises.
 
-    Cost: the build of one Jacobian with its self-tests.
+    Cost: the build of one Jacobian with its self-tests, and of one more for each lazy term of the method's scheme.
     """
     method, states = resolve(field, method=method, states=states)
     seen = field if method is None else method.field(field)
@@ -184,7 +188,11 @@ def settle(
     scale, decay = found
     inner: LinearOperator = jacobian if not bool(decay.any()) else Sum(jacobian, Diagonal(-decay))
     root = Diagonal(scale.sqrt())
-    return replace(plain, frozen=frozen, scale=scale, operator=Product(root, Product(inner, root)))
+    terms: dict[str, LinearOperator] = {}
+    for term in () if method.transforms else method.scheme.lazy_terms:
+        without = seen.weighted({term: 0.0}).jacobian(x, route=route, checks=False)
+        terms[term] = Product(root, Product(jacobian - without, root))
+    return replace(plain, frozen=frozen, scale=scale, operator=Product(root, Product(inner, root)), terms=terms)
 
 
 def _no_metric(bases: Mapping[str, Base], states: States) -> str:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
-from separatrix.dynamics.linear_period import linear_period
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.schemes import Extragradient, Scheme, Simultaneous
 from separatrix.errors import ComputationError
@@ -42,6 +41,7 @@ class Signature:
         vectors: left vectors of the period map in the optimiser's metric, rows ``(q, N)`` complex.
         table: multipliers over steps and momenta for the slider; disc only.
         model_gap: residual of the small model's multipliers on the real map; disc only.
+        steps: that make up the period.
     """
 
     kind: str
@@ -52,6 +52,7 @@ class Signature:
     vectors: Tensor
     table: dict[str, object] | None = None
     model_gap: float | None = None
+    steps: int = 1
 
     def leading(self, most: int) -> list[int]:
         """Indices of converged modes, one of each pair, largest multiplier first."""
@@ -59,16 +60,28 @@ class Signature:
         return sorted(kept, key=lambda i: -self.growth(i))[:most]
 
     def growth(self, i: int) -> float:
-        return float(self.multipliers[i].abs())
+        """The modulus per step."""
+        return float(float(self.multipliers[i].abs()) ** (1 / self.steps))
 
     def grows(self, i: int) -> bool:
         """Converged, and outside the unit circle by more than its residual and rounding."""
-        return bool(self.converged[i]) and self.growth(i) - 1 > max(float(self.residuals[i]), ROUNDING)
+        return bool(self.converged[i]) and float(self.multipliers[i].abs()) - 1 > max(
+            float(self.residuals[i]), ROUNDING
+        )
 
     def period_steps(self, i: int) -> float | None:
-        """Steps for one turn of mode i; ``None`` where it does not turn."""
+        """Steps for one turn of mode i; ``None`` where it does not turn.
+
+        A period of several steps shows the turn once a period, so that a whole turn within it is not seen: the mode may turn
+        faster.
+        """
         angle = float(self.multipliers[i].angle().abs())
-        return None if angle < 1e-9 or abs(angle - np.pi) < 1e-6 else 2 * np.pi / angle
+        return None if angle < 1e-9 or abs(angle - np.pi) < 1e-6 else 2 * np.pi / angle * self.steps
+
+    @property
+    def caveat(self) -> str:
+        """What is to be said after the steps of a turn."""
+        return "" if self.steps == 1 else f", or faster: it is looked at once in {self.steps} steps"
 
 
 def has_region(scheme: Scheme, mode: Mode | None) -> bool:
@@ -76,7 +89,7 @@ def has_region(scheme: Scheme, mode: Mode | None) -> bool:
     if mode is None or mode.decay or mode.kind in ("nesterov", "complex"):
         return False
     ahead = isinstance(scheme, Extragradient) and scheme.ahead == 1.0 and mode.kind == "none"
-    return isinstance(scheme, Simultaneous) or ahead
+    return (isinstance(scheme, Simultaneous) and scheme.uniform) or ahead
 
 
 def plane_mode(scheme: Scheme, mode: Mode, z: complex) -> tuple[complex, list[complex]]:
@@ -134,16 +147,33 @@ def signature(
         found = eigenvalues(Dense(period.to_dense().T.contiguous()), period.shape[0])
         assert found.vectors is not None
         return Signature(
-            "disc", found.values, found.residuals, found.converged, found.values, found.vectors, table, gap
+            "disc",
+            found.values,
+            found.residuals,
+            found.converged,
+            found.values,
+            found.vectors,
+            table,
+            gap,
+            scheme.cycle,
         )
-    predicted, lifted = lifted_modes(setting, reduced, scheme, bases)
+    # They are starts only, what is found is read on the real map: with lazy terms the model resolves few, and the others may grow.
+    predicted, lifted = lifted_modes(setting, reduced, scheme, bases, resolved=not scheme.lazy_terms)
     if not predicted:
         raise ComputationError("no multiplier of the small model is resolved; ask for more eigenvalues.")
     gap = max((residual_of(period, m, y) for m, y in zip(predicted, lifted, strict=True)), default=0.0)
     refined = refine(period, predicted, lifted, max_products=max_products, seed=seed)
     assert refined.vectors is not None
     return Signature(
-        "disc", refined.values, refined.residuals, refined.converged, refined.values, refined.vectors, table, gap
+        "disc",
+        refined.values,
+        refined.residuals,
+        refined.converged,
+        refined.values,
+        refined.vectors,
+        table,
+        gap,
+        scheme.cycle,
     )
 
 
@@ -160,7 +190,10 @@ def refine(
     start = torch.stack([part for y in lifted for part in (y.real, y.imag)]).sum(0)
     k = min(sum(2 if m.imag > 0 else 1 for m in predicted), period.shape[0])
     budget = max(max_products, k + 2)
-    return eigenvalues(period.T, k, target=nearness, start=start, max_products=budget, tol=1e-3, seed=seed)
+    # The largest two by name: where the model is coarse, values near its others would crowd them out.
+    return eigenvalues(
+        period.T, [k, min(2, k)], target=[nearness, "largest"], start=start, max_products=budget, tol=1e-3, seed=seed
+    )
 
 
 def slider_table(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen]) -> dict[str, object]:
@@ -180,13 +213,20 @@ def slider_table(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen]) 
 
 
 def lifted_modes(
-    setting: Setting, reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen], most: int = 8
+    setting: Setting,
+    reduced: Reduced,
+    scheme: Scheme,
+    bases: Mapping[str, Frozen],
+    most: int = 8,
+    *,
+    resolved: bool = True,
 ) -> tuple[list[complex], list[Tensor]]:
-    """The small model's resolved multipliers (one of each pair, largest first) and their vectors on the real map."""
+    """The small model's multipliers (one of each pair, largest first), resolved ones or all, and their vectors on the real map."""
     values, vectors = torch.linalg.eig(reduced.period(scheme, bases).T)
-    chosen = [m for m in reduced.multipliers(scheme, bases).tolist() if m.imag >= 0][:most]
+    found = reduced.multipliers(scheme, bases) if resolved else values[values.abs().argsort(descending=True)]
+    chosen = [m for m in found.tolist() if m.imag >= 0][:most]
     indices = [int((values - m).abs().argmin()) for m in chosen]
-    layout = linear_period(reduced.matrix, scheme, bases, reduced.space).layout
+    layout = reduced.linear(scheme, bases).layout
     return chosen, [lift(vectors[:, i], setting, reduced, layout) for i in indices]
 
 
@@ -265,7 +305,7 @@ def signature_sentence(found: Signature, remaining: int) -> str:
     turn = found.period_steps(top)
     # As in the findings: what turns by less than it grows does not turn.
     idle = turn is None or turn > remaining or 2 * np.pi / turn < np.log(found.growth(top))
-    how = "without turning" if idle else f"turning once in {turn:.0f} steps"
+    how = "without turning" if idle else f"turning once in {turn:.0f} steps{found.caveat}"
     verb = "grows" if len(growing) == 1 else "grow"
     return (
         f"{len(growing)} of {len(kept)} resolved multipliers {verb}, the fastest by {found.growth(top) - 1:.2%} per step, {how}."

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
-from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous
+from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous, in_words
+from separatrix.errors import ComputationError
 from separatrix.fields import Field
 from separatrix.probes.numbers import times
 from separatrix.probes.reduced import Reduced
@@ -38,6 +39,7 @@ class Outlook:
         limiting: the multiplier that leaves the unit disc just above ``safe_step``.
         running: this is the method that runs.
         largest: the multiplier with modulus ``growth``, at the present step.
+        unresolved: beyond ``safe_step`` the small model no longer holds the modes; none of those it holds grows there.
     """
 
     method: str
@@ -48,6 +50,7 @@ class Outlook:
     limiting: complex | None
     running: bool = False
     largest: complex | None = None
+    unresolved: bool = False
 
     @property
     def growth_per_gradient(self) -> float:
@@ -57,7 +60,7 @@ class Outlook:
     def limited_by(self) -> str:
         """What sets the limit, in words."""
         if self.limiting is None:
-            return "no limit found"
+            return "what the small model does not resolve" if self.unresolved else "no limit found"
         m = self.limiting
         if self.safe_step > 0:
             return kind_of(m)
@@ -122,21 +125,35 @@ def outlook(
 ) -> Outlook:
     """Growth at the present step, and the range of safe steps by scan and bisection.
 
-    Modes that grow in the flow itself (:func:`growth_rates`) are left out: no step size mends those.
+    Modes that grow in the flow itself (:func:`growth_rates`) are left out: no step size mends those. With lazy terms a step
+    counts as safe only where the small model still resolves what it resolves at the smallest.
+
+    Raises:
+        ComputationError: the scheme has no linear map, or lazy terms under which the model does not resolve the present step.
     """
+    loose = bool(scheme.lazy_terms) and not reduced.exact
+
+    def resolved(step: float) -> int:
+        return len(reduced.multipliers(scheme, {p: b.times(step) for p, b in bases.items()})) if loose else 0
 
     def growth(step: float) -> float:
         kept = kept_multipliers(reduced, scheme, bases, step)
         return float(kept[0].abs()) ** (1 / scheme.cycle) if len(kept) else 1.0
 
     def safe(step: float) -> bool:
-        return growth(step) <= 1 + ROUNDING
+        return growth(step) <= 1 + ROUNDING and (not loose or resolved(step) >= seen)
 
     scale = float(torch.linalg.eigvals(reduced.matrix).abs().max()) if reduced.space.n else 0.0
     if scale == 0.0:
         return Outlook(name, 1.0, gradients, float("inf"), None, None, running)
     steps = SCAN / scale
-    low, high, limiting = None, float("inf"), None
+    seen = resolved(float(steps[0]))
+    if loose and resolved(1.0) < max(seen, 1):
+        raise ComputationError(
+            f"no prediction for {name or scheme.name}: its strong steps mix the modes of the small model with others; the "
+            "signature has the multipliers of the real period, and simulate, train and twins what they come to."
+        )
+    low, high, limiting, unresolved = None, float("inf"), None, False
     first = next((i for i, s in enumerate(steps) if safe(float(s))), None)
     if first is None:
         high = 0.0
@@ -149,8 +166,11 @@ def outlook(
     if np.isfinite(high):
         above = kept_multipliers(reduced, scheme, bases, max(high, float(steps[0])) * (1 + 1e-6))
         limiting = complex(above[0]) if len(above) else None
+        unresolved = loose and (limiting is None or abs(limiting) <= 1 + ROUNDING)
+        limiting = None if unresolved else limiting
     now = kept_multipliers(reduced, scheme, bases, 1.0)
-    return Outlook(name, growth(1.0), gradients, high, low, limiting, running, complex(now[0]) if len(now) else None)
+    largest = complex(now[0]) if len(now) else None
+    return Outlook(name, growth(1.0), gradients, high, low, limiting, running, largest, unresolved)
 
 
 def kept_multipliers(reduced: Reduced, scheme: Scheme, bases: Mapping[str, Frozen], step: float) -> Tensor:
@@ -220,6 +240,8 @@ def describe(scheme: Scheme, bases: Mapping[str, Frozen]) -> str:
     name = scheme.name
     if isinstance(scheme, Alternating) and scheme.repeats:
         name += " " + ", ".join(f"{p} x{k}" for p, k in scheme.repeats.items())
+    if scheme.lazy_terms:
+        name += f", {in_words(scheme.lazy_terms)}"
     return f"{name}, momentum {text}" if momenta != [0.0] else f"{name}, no momentum"
 
 

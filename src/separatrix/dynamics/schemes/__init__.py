@@ -4,6 +4,7 @@ from separatrix.dynamics.schemes.alternating import Alternating
 from separatrix.dynamics.schemes.competitive import Competitive
 from separatrix.dynamics.schemes.curvature_clipped import CurvatureClipped
 from separatrix.dynamics.schemes.extragradient import Extragradient, ExtragradientPlus
+from separatrix.dynamics.schemes.lazy import factors_after, in_words
 from separatrix.dynamics.schemes.lookahead import Lookahead
 from separatrix.dynamics.schemes.proximal import Proximal
 from separatrix.dynamics.schemes.runge_kutta import RungeKutta
@@ -32,5 +33,7 @@ __all__ = [
     "Stabilised",
     "States",
     "base_steps",
+    "factors_after",
+    "in_words",
     "recall",
 ]

@@ -48,6 +48,10 @@ class Alternating(Scheme):
     def cycle(self) -> int:
         return period_of(self.lazy)
 
+    @property
+    def lazy_terms(self) -> Mapping[str, int]:
+        return {term: every for term, every in self.lazy.items() if every > 1}
+
     def check(self, players: Sequence[str]) -> None:
         unknown = (set(self.order) | set(self.repeats)) - set(players)
         if unknown:

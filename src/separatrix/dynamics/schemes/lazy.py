@@ -38,6 +38,11 @@ def factors_after(made: int, lazy: Mapping[str, int]) -> dict[str, float]:
     return {term: 0.0 if made % every else float(every) for term, every in lazy.items()}
 
 
+def in_words(lazy: Mapping[str, int]) -> str:
+    """``r1 every 16``; empty where nothing is lazy."""
+    return ", ".join(f"{term} every {every}" for term, every in lazy.items())
+
+
 def with_due_terms(
     lazy: Mapping[str, int], evaluate: Evaluate, scheme: Scheme, space: Space, x: Tensor, states: States
 ) -> tuple[Evaluate, States]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import lcm
 
@@ -55,6 +55,10 @@ class Lookahead(Scheme):
     @property
     def cycle(self) -> int:
         return lcm(self.every, self.inner.cycle)
+
+    @property
+    def lazy_terms(self) -> Mapping[str, int]:
+        return self.inner.lazy_terms
 
     @property
     def solves(self) -> bool:

@@ -82,6 +82,11 @@ class Scheme(ABC):
         return 1
 
     @property
+    def lazy_terms(self) -> Mapping[str, int]:
+        """Terms of the losses that are not taken in every step: every so many steps, and then so many times as strongly."""
+        return {}
+
+    @property
     def name(self) -> str:
         return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(self).__name__).lower()
 

@@ -36,6 +36,10 @@ class Simultaneous(Scheme):
         return period_of(self.lazy)
 
     @property
+    def lazy_terms(self) -> Mapping[str, int]:
+        return {term: every for term, every in self.lazy.items() if every > 1}
+
+    @property
     def one_evaluation(self) -> bool:
         return True
 
