@@ -272,7 +272,7 @@ _FORMS: Mapping[Callable[[str], Any], str] = {
     _flag: "true or false",
     _pair: "two numbers, such as 0.5/0.999",
     _names: "the players in their order, such as D/G",
-    _counts: "how often a player moves, such as D:5",
+    _counts: "a name with a whole number, such as D:5",
     _words: "roll-back, freeze or commit",
     _inner: "the name of a method without settings",
 }
