@@ -6,6 +6,8 @@ Names are loaded when first used, so that importing the package costs no torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from separatrix.loading import unnoticed
+
 __version__ = "0.1.0.dev0"
 
 # Public name to the room that holds it.
@@ -98,6 +100,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    with unnoticed():
+        return _loaded(name)
+
+
+def _loaded(name: str) -> Any:
     if name in _HOMES:
         if _HOMES[name] == "separatrix.report":
             import_module("separatrix.atlas.links").name_studies()  # reports then name the studies of their findings

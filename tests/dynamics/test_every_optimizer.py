@@ -283,3 +283,5 @@ def test_batches_in_parts_that_cannot_be_are_named() -> None:
         methods.Accumulated([])
     with pytest.raises(InputError, match=r"2 batches need as many weights with a positive sum, got \[1.0\]"):
         methods.Accumulated([1, 2], [1.0])
+    with pytest.raises(InputError, match=r"takes the batches as a list.*got a Tensor"):
+        methods.Accumulated(torch.zeros(4, 2))

@@ -115,6 +115,14 @@ def test_bad_arguments_are_named():
         simulate(method, field, steps=1, x=torch.zeros(2))
     with pytest.raises(InputError, match=r"bases for \['D', 'E'\], the players are \['D', 'G'\]; give one for each"):
         Method({"D": SGD(0.1), "E": SGD(0.1)}).init(field)
+    with pytest.raises(InputError, match=r"the scheme must be one of separatrix\.dynamics, .* got 'extragradient'"):
+        Method(SGD(0.1), "extragradient")
+    with pytest.raises(InputError, match=r"the bases must be one, such as Adam.*, or one for each player, got 'adam'"):
+        Method("adam")
+    with pytest.raises(InputError, match="simulate takes a method and a field, got a GameField and a Method"):
+        simulate(field, method, steps=1)
+    with pytest.raises(InputError, match=r"got a Method and a Game; bind a game to data first: game\.on\(batch\)"):
+        simulate(method, field.game, steps=1)
 
 
 def test_a_method_describes_itself_as_plain_data():

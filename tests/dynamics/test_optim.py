@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from separatrix.dynamics import SGD, Adam, Method, optim, schemes, transforms
+from separatrix.dynamics import SGD, Adam, Clip, Method, optim, schemes, transforms
 from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import Game
@@ -424,6 +425,34 @@ def test_bad_arguments_are_named() -> None:
     game.models["G"][0] = nn.Linear(3, 7)  # type: ignore[index]
     with pytest.raises(InputError, match=r"G\.0\.weight was replaced"):
         optim.Simultaneous(game, Adam(1e-3)).step(a_batch())
+
+
+def test_arguments_of_another_kind_are_named() -> None:
+    game = a_game()
+    for wrong, seen in ((Clip(1.0), "got Clip"), (("clip",), "got 'clip'"), ((Clip,), "got the class Clip")):
+        for make in (optim.Extragradient, partial(optim.Consensus, gamma=0.1), optim.SymplecticAdjustment):
+            with pytest.raises(InputError, match=f"transforms must be a tuple .*{seen}"):
+                make(game, SGD(0.1), transforms=wrong)
+    for scheme in ("extragradient", optim.Extragradient):
+        with pytest.raises(InputError, match=r"the scheme must be one of separatrix\.dynamics, such as"):
+            optim.Consensus(game, SGD(0.1), gamma=0.1, scheme=scheme)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"lazy must be a dict of names and whole numbers, got \['r1'\]"):
+        optim.Simultaneous(game, SGD(0.1), lazy=["r1"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="repeats must be a dict"):
+        optim.Alternating(game, SGD(0.1), repeats=5)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"scaler must be a torch\.amp\.GradScaler, got a float"):
+        optim.Simultaneous(game, SGD(0.1)).step(a_batch(), scaler=2.0)  # type: ignore[arg-type]
+
+
+def test_consensus_takes_further_transforms_which_act_on_what_it_makes() -> None:
+    opt = optim.Consensus(a_game(), SGD(0.1), gamma=0.1, transforms=(Clip(1e-3),))
+    before = [p.detach().clone() for p in opt.game.parameters]
+    opt.step(a_batch())
+    moved = [q.detach() - p for p, q in zip(before, opt.game.parameters, strict=True)]
+    assert [type(t).__name__ for t in opt.transforms] == ["Consensus", "Clip"]
+    for player in opt.game.players:
+        own = torch.cat([moved[i].flatten() for i in opt.game.space.owned(player)])
+        assert own.norm().item() == pytest.approx(0.1 * 1e-3, rel=1e-3)  # cut after the regulariser was added
 
 
 def test_states_of_a_training_can_be_given() -> None:

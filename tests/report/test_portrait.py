@@ -88,6 +88,16 @@ def test_a_big_field_is_sliced_and_says_what_points_out():
         portrait(problem.field(), plane="xy")
 
 
+def test_what_is_no_field_and_no_box_is_named():
+    game = Game({"x": torch.ones(1), "y": torch.ones(1)}, lambda models, _: (models["x"] * models["y"]).sum())
+    with pytest.raises(
+        InputError, match=r"portrait takes a Field, got a Game; bind a game to data first, game\.on\(batch\)"
+    ):
+        portrait(game)
+    with pytest.raises(InputError, match=r"box must be \(\(x_low, x_high\), \(y_low, y_high\)\), got \(1, 2\)"):
+        portrait(game.on(), box=(1, 2))
+
+
 def test_files_are_written_by_suffix_and_the_same_portrait_is_the_same_file(tmp_path):
     found = portrait(WELLS, box=BOX, cells=16, cycles=False, path=torch.tensor([[1.0, 0.5], [0.9, 0.2]]).double())
     first = found.save(tmp_path / "a.svg").read_bytes()

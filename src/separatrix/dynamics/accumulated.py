@@ -24,6 +24,10 @@ class Accumulated:
     weights: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.batches, list | tuple):
+            raise InputError(
+                f"Accumulated takes the batches as a list, Accumulated([first, second]), got a {type(self.batches).__name__}."
+            )
         if not self.batches:
             raise InputError("there is nothing to accumulate: give at least one batch.")
         if self.weights is not None and (len(self.weights) != len(self.batches) or not sum(self.weights) > 0):

@@ -11,6 +11,7 @@ from separatrix.dynamics import schemes
 from separatrix.dynamics import transforms as of_fields
 from separatrix.dynamics.convert import Given
 from separatrix.dynamics.game_optimizer import GameOptimizer
+from separatrix.dynamics.method import check_parts
 from separatrix.errors import InputError
 from separatrix.fields import Game
 
@@ -39,6 +40,7 @@ class TransformOptimizer(GameOptimizer):
         **settings: Any,
     ) -> None:
         transform = _taken(self.transform_type, settings)
+        check_parts(schemes.Simultaneous(), transforms)
         super().__init__(game, bases, transforms=(transform, *transforms), **settings)
 
 

@@ -13,7 +13,7 @@ from separatrix.dynamics.bases import Base
 from separatrix.dynamics.convert import Given, bases_of
 from separatrix.dynamics.live_step import LiveStep, Step
 from separatrix.dynamics.loss_scaling import backed_off, grown
-from separatrix.dynamics.method import Method
+from separatrix.dynamics.method import Method, check_parts
 from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous, States
 from separatrix.dynamics.transforms import Transform
 from separatrix.dynamics.wrapped import WrappedBase
@@ -34,7 +34,7 @@ class GameOptimizer(torch.optim.Optimizer):
     Args:
         game: whose modules are trained.
         bases: an optimizer class of ``torch.optim`` with ``settings``, one of sx's bases, or either, or an existing
-            optimizer (its state is taken over, it is left as it is), by player.
+            optimizer (its state is taken over, it is left as it is: give schedulers this optimizer), by player.
         scheme: where the field is evaluated and what is committed.
         transforms: of the field, first one first.
         states: of the bases, by player (and of the scheme), from a training or a measurement; fresh or taken over ones where
@@ -42,8 +42,8 @@ class GameOptimizer(torch.optim.Optimizer):
         settings: for a class: ``lr`` and so on.
 
     Raises:
-        InputError: no game, no bases, a player without a base, a scheme that does not fit the players, an optimizer that does not hold the
-            player's parameters.
+        InputError: no game, no bases, a player without a base, a scheme that does not fit the players, an optimizer that does
+            not hold the player's parameters, a scheme or transform that is none.
 
     Example:
         >>> from separatrix.fields import Game
@@ -66,7 +66,8 @@ class GameOptimizer(torch.optim.Optimizer):
     ) -> None:
         given = _checked(type(self).__name__, game, bases)
         self.game = game
-        self.scheme = scheme or Simultaneous()
+        self.scheme = Simultaneous() if scheme is None else scheme
+        check_parts(self.scheme, transforms)
         self.transforms = tuple(transforms)
         self.scheme.check(game.players)
         for transform in self.transforms:
@@ -127,6 +128,8 @@ class GameOptimizer(torch.optim.Optimizer):
 
         Whatever is raised, modules and state are as they were. Cost: ``Step.gradients``.
         """
+        if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
+            raise InputError(f"scaler must be a torch.amp.GradScaler, got a {type(scaler).__name__}.")
         if scaler is not None and scaler.is_enabled():
             return self._scaled_step(batches, scaler)
         return self._plain_step(batches)

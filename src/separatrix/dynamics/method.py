@@ -15,7 +15,7 @@ from separatrix.dynamics.many import simulate_many
 from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous, States
 from separatrix.dynamics.transforms import Transform
 from separatrix.errors import InputError
-from separatrix.fields.field import Field
+from separatrix.fields import Field
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Method:
         scheme: where the field is evaluated and what is committed.
         transforms: applied to the field, first one first.
 
+    Raises:
+        InputError: what is given as bases, scheme or transforms is something else.
+
     Example:
         >>> from separatrix.dynamics import SGD, Extragradient, Method
         >>> Method(SGD(lr=0.1), Extragradient()).scheme.name
@@ -36,6 +39,13 @@ class Method:
     bases: Base | Mapping[str, Base]
     scheme: Scheme = Simultaneous()  # noqa: RUF009 - frozen and without state
     transforms: tuple[Transform, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.bases, Base | Mapping):
+            raise InputError(
+                f"the bases must be one, such as Adam(1e-3), or one for each player, got {_seen(self.bases)}."
+            )
+        check_parts(self.scheme, self.transforms)
 
     def bases_for(self, players: Sequence[str]) -> dict[str, Base]:
         """The base of each player.
@@ -109,6 +119,24 @@ class Method:
         }
 
 
+def check_parts(scheme: object, transforms: Any) -> None:
+    """Raise ``InputError`` unless these are a scheme and transforms."""
+    if not isinstance(scheme, Scheme):
+        raise InputError(
+            f"the scheme must be one of separatrix.dynamics, such as Extragradient(), got {_seen(scheme)}."
+        )
+    listed = isinstance(transforms, tuple | list)
+    wrong = [t for t in transforms if not isinstance(t, Transform)] if listed else [transforms]
+    if wrong:
+        raise InputError(
+            f"transforms must be a tuple of those of separatrix.dynamics, such as (Clip(1.0),), got {_seen(wrong[0])}."
+        )
+
+
+def _seen(given: object) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+
+
 class _Counting:
     """A field that stands still, and what its evaluations would have cost."""
 
@@ -140,10 +168,15 @@ def simulate(
         The last point, the last states, and the path ``(1 + steps // every, n)`` with the start in front.
 
     Raises:
-        InputError: a negative number of steps, ``every`` below 1, or a point of the wrong shape.
+        InputError: a negative number of steps, ``every`` below 1, a point of the wrong shape, or no method and field.
 
     Cost: ``steps`` times :meth:`Method.gradients`.
     """
+    if not isinstance(method, Method) or not isinstance(field, Field):
+        raise InputError(
+            f"simulate takes a method and a field, got a {type(method).__name__} and a {type(field).__name__}; bind a game to "
+            "data first: game.on(batch)."
+        )
     if steps < 0 or every < 1:
         raise InputError(f"steps must not be negative and every at least 1, got steps={steps}, every={every}.")
     if x is not None and x.ndim == 2 and states is None:

@@ -17,6 +17,7 @@ from separatrix.dynamics.composed_optimizer import SchemeOptimizer, TransformOpt
 from separatrix.dynamics.convert import Given
 from separatrix.dynamics.game_optimizer import GameOptimizer
 from separatrix.dynamics.live_step import Step
+from separatrix.dynamics.method import check_parts
 from separatrix.dynamics.mirror import ExponentiatedGradient
 from separatrix.errors import InputError
 from separatrix.fields import Game
@@ -61,7 +62,7 @@ class Simultaneous(GameOptimizer):
         lazy: Mapping[str, int] | None = None,
         **settings: Any,
     ) -> None:
-        super().__init__(game, bases, scheme=schemes.Simultaneous(dict(lazy or {})), **settings)
+        super().__init__(game, bases, scheme=schemes.Simultaneous(_by_name("lazy", lazy)), **settings)
 
 
 class Alternating(GameOptimizer):
@@ -88,7 +89,7 @@ class Alternating(GameOptimizer):
         lazy: Mapping[str, int] | None = None,
         **settings: Any,
     ) -> None:
-        scheme = schemes.Alternating(tuple(order), dict(repeats or {}), fresh, dict(lazy or {}))
+        scheme = schemes.Alternating(tuple(order), _by_name("repeats", repeats), fresh, _by_name("lazy", lazy))
         super().__init__(game, bases, scheme=scheme, **settings)
 
 
@@ -238,6 +239,7 @@ class Consensus(GameOptimizer):
     Args:
         gamma: weight of the regulariser.
         scheme: simultaneous as in the paper, where ``None``.
+        transforms: of the field that it makes, such as ``(Clip(1.0),)``.
     """
 
     def __init__(
@@ -247,11 +249,13 @@ class Consensus(GameOptimizer):
         *,
         gamma: float | None = None,
         scheme: schemes.Scheme | None = None,
+        transforms: Sequence[of_fields.Transform] = (),
         **settings: Any,
     ) -> None:
         if gamma is None:
             raise InputError("sx.optim.Consensus needs the weight of its regulariser: gamma=10.0, for instance.")
-        super().__init__(game, bases, scheme=scheme, transforms=(of_fields.Consensus(gamma),), **settings)
+        check_parts(schemes.Simultaneous(), transforms)
+        super().__init__(game, bases, scheme=scheme, transforms=(of_fields.Consensus(gamma), *transforms), **settings)
 
 
 class SymplecticAdjustment(TransformOptimizer, transform=of_fields.SymplecticAdjustment):
@@ -269,3 +273,9 @@ class JacobianRegularisation(TransformOptimizer, transform=of_fields.JacobianReg
     Args:
         alpha: weight of the regulariser.
     """
+
+
+def _by_name(setting: str, given: Mapping[str, int] | None) -> dict[str, int]:
+    if not isinstance(given, Mapping | None):
+        raise InputError(f"{setting} must be a dict of names and whole numbers, got {given!r}.")
+    return dict(given or {})

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
+from separatrix.loading import unnoticed
+
 
 @contextmanager
 def progress_bar(label: str, total: int, *, progress: bool | None = None) -> Iterator[Callable[[int, str], None]]:
@@ -20,8 +22,9 @@ def progress_bar(label: str, total: int, *, progress: bool | None = None) -> Ite
     if not (sys.stderr.isatty() if progress is None else progress):
         yield lambda done, note: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    with unnoticed():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True), transient=True) as bar:

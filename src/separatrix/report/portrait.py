@@ -183,16 +183,21 @@ def portrait(
         seed: of random planes and eigenvalue searches.
 
     Raises:
-        InputError: a plane or path that does not fit.
+        InputError: no field, or a box, plane or path that does not fit.
         ComputationError: no such plane (no mode was resolved, nothing turns).
 
     Cost: ``resolution^2`` gradients. Cycles some thousand evaluations of a hundred points at once for each rest point, basins
     some hundred of ``cells^2`` points: seconds for a plain function, up to a minute for a game.
     """
+    if not isinstance(field, Field):
+        raise InputError(
+            f"portrait takes a Field, got a {type(field).__name__}; bind a game to data first, game.on(batch), and take that of a "
+            "Problem, problem.field()."
+        )
     planar = field.space.n == 2 and (plane is None or plane == "path")
     where = coordinate_plane(field) if planar else _plane(field, plane, path, seed)
     drawn = None if path is None else where.coordinates(path).double().cpu()
-    box = _box(field, planar, drawn) if box is None else box
+    box = _box(field, planar, drawn) if box is None else _given_box(box)
     whole, notes = field, list[str]()
     if planar:
         try:
@@ -214,6 +219,14 @@ def portrait(
         ]
         found = replace(found, cycles=search.cycles, notes=tuple(notes))
     return replace(found, basins=field_basins(whole, box, resolution=cells)) if basins else found
+
+
+def _given_box(box: Box) -> Box:
+    try:
+        (x_low, x_high), (y_low, y_high) = box
+    except (TypeError, ValueError):
+        raise InputError(f"box must be ((x_low, x_high), (y_low, y_high)), got {box!r}.") from None
+    return (x_low, x_high), (y_low, y_high)
 
 
 def _plane(field: Field, plane: Plane | tuple[int, int] | str | None, path: Tensor | None, seed: int) -> Plane:
