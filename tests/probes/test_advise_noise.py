@@ -14,6 +14,7 @@ from separatrix.dynamics import (
     Method,
     Mode,
     Optimistic,
+    RungeKutta,
     Simultaneous,
 )
 from separatrix.fields import Space
@@ -75,6 +76,7 @@ def test_a_mean_that_contracts_can_grow_in_mean_square():
 
 
 SCHEMES = {
+    "extragradient, one draw": Extragradient(),
     "simultaneous": Simultaneous(),
     "alternating": Alternating(),
     "alternating, one draw": Alternating(fresh=False),
@@ -138,3 +140,30 @@ def test_the_power_method_agrees_with_the_formed_operator():
     )
     assert found.floor == pytest.approx(float(rest.reshape(n, n).trace()) ** 0.5, rel=1e-4)
     assert found.floor_residual < 1e-5
+
+
+@pytest.mark.parametrize("scheme", [Extragradient(), RungeKutta(4), Alternating(fresh=False)])
+def test_where_a_draw_is_seen_twice_the_mean_rests_beside_the_equilibrium(scheme):
+    """What it pushes leans on how it pulls: ``E[n] != 0``. The second moment of ``(z, 1)``, solved as it stands."""
+    g = torch.Generator().manual_seed(5)
+    mean = torch.tensor([[-0.3, 1.0], [-1.0, -0.3]], dtype=torch.float64)
+    matrices, push = (torch.randn(4, *shape, generator=g, dtype=torch.float64) for shape in ((2, 2), (2,)))
+    matrices, push = mean + 0.5 * (matrices - matrices.mean(0)), push - push.mean(0)
+    step, space = 0.3, Space.of_sizes({"a": 1, "b": 1})
+    found = mean_square(tried(mean, {"a": 1, "b": 1}, scheme), draws(matrices, push), step)
+    wide = []
+    for A, c in zip(matrices, push, strict=True):
+        M = torch.eye(3, dtype=torch.float64)
+
+        def evaluate(at, players, draw, A=A, c=c):
+            return {p: space.take(A @ at + c[:, None], p) for p in players}
+
+        base, states = {p: Frozen(step, Mode()) for p in "ab"}, {"a": {}, "b": {}}
+        points = torch.cat([torch.eye(2, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.float64)], 1)
+        after = scheme.step(evaluate, base, space, points, states)[0]
+        M[:2, 2] = after[:, 2]
+        M[:2, :2] = after[:, :2] - after[:, 2:]
+        wide.append(torch.kron(M, M))
+    whole = sum(wide) / 4
+    moments = torch.linalg.solve(torch.eye(8, dtype=torch.float64) - whole[:8, :8], whole[:8, 8])
+    assert found.floor == pytest.approx(float(moments[0] + moments[4]) ** 0.5, rel=1e-6)

@@ -1,8 +1,10 @@
 """What minibatch noise does to a method: the mean-square operator over sampled draws, and the floor that it leaves.
 
-With draws ``z' = M_b z + n_b`` the second moment follows ``X' = E[M_b X M_b^T] + E[n_b n_b^T]``. Its growth is the spectral
-radius of ``X -> E[M X M^T]``, which no eigenvalue of the mean map tells: noise that multiplies the field can make a method
-diverge whose mean contracts. Where it contracts, ``X`` goes to a floor. Draws are those of the sample, each as likely.
+With draws ``z' = M_b z + n_b`` the mean follows ``m' = E[M_b] m + E[n_b]`` and the second moment ``X' = E[M_b X M_b^T] + E[M_b m n_b^T] +
+E[n_b m^T M_b^T] + E[n_b n_b^T]``. Its growth is the spectral radius of ``X -> E[M X M^T]``, which no eigenvalue of the mean map tells:
+noise that multiplies the field can make a method diverge whose mean contracts. Where it contracts, ``X`` goes to a floor. Draws are
+those of the sample, each as likely. Where one draw is seen twice, as extragradient's may be, what it pushes leans on how it pulls,
+and the mean rests beside the equilibrium.
 """
 
 from __future__ import annotations
@@ -131,7 +133,8 @@ class MeanSquare:
 
     Attributes:
         growth: of ``E|z|^2`` per period; below 1 it contracts.
-        error: residual of its eigenmatrix.
+        error: residual of its eigenmatrix; where only some of the combinations of draws were tried, and a floor was asked for, half of
+            what two halves of them differ by besides.
         floor: root mean square distance of the parameters from rest that additive noise keeps up, within the model; infinite
             where ``growth`` is not below 1; ``None`` where it was not asked for.
         floor_residual: of the equation for the second moments, relative.
@@ -161,9 +164,15 @@ def mean_square(tried: Tried, draws: Draws, step: float, *, floor: bool = True, 
         return MeanSquare(0.0, 0.0, 0.0)
     moments = SecondMoments(maps)
     growth, error = _radius(moments, len(weight))
+    scheme = tried.scheme
+    if floor and len(maps) < len(draws) ** (scheme.cycle * scheme.draws(tried.reduced.space.players)):
+        first, second = (_radius(SecondMoments(half), len(weight))[0] for half in maps.chunk(2))
+        error += abs(first - second) / 2
     if growth >= 1 or not floor:
         return MeanSquare(growth, error, inf if growth >= 1 else None)
-    rest, residual = _rest(moments, pushes.T @ pushes / len(pushes))
+    mean = torch.linalg.solve(torch.eye(len(weight), dtype=maps.dtype) - maps.mean(0), pushes.mean(0))
+    across = (maps @ mean).T @ pushes
+    rest, residual = _rest(moments, (pushes.T @ pushes + across + across.T) / len(pushes))
     return MeanSquare(growth, error, max(0.0, float((weight * rest).sum())) ** 0.5, residual)
 
 
