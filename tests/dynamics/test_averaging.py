@@ -233,6 +233,8 @@ def test_bad_options_are_named():
         Average("x")
     with pytest.raises(InputError, match="gain must lie between 0 and 1, got 1"):
         advise_half_life([1j], gain=1)
+    with pytest.raises(InputError, match=r"multipliers must be finite, got \[\(nan\+0j\)\]"):
+        advise_half_life([float("nan")])
     with pytest.raises(InputError, match="half-life must be positive, got 0"):
         ema_gain(1j, 0)
 

@@ -140,6 +140,25 @@ def test_maps_of_outputs_and_strangers_are_refused():
         noise_penalty(flat, x, 1.0, std=0.0)
 
 
+def test_samples_and_places_without_slopes_and_weights_of_the_wrong_sign_are_named():
+    d, images = nn.Sequential(nn.Flatten(), nn.Linear(4, 1)), torch.zeros(5, 1, 2, 2)
+    with pytest.raises(InputError, match=r"samples of floating-point numbers, got torch\.uint8; scale them first"):
+        r1(d, images.to(torch.uint8), 1.0)
+    with (
+        torch.no_grad(),
+        pytest.raises(InputError, match=r"gradients are off here; leave the penalty out under torch\.no_grad"),
+    ):
+        r1(d, images, 1.0)
+    for penalty in (
+        lambda w: r2(d, images, w),
+        lambda w: zero_centred(d, images, images, w),
+        lambda w: wgan_gp(d, images, images, w),
+    ):
+        with pytest.raises(InputError, match=r"the weight must not be negative, got -0\.5"):
+            penalty(-0.5)
+        assert torch.isfinite(penalty(0.0))
+
+
 def test_noise_on_the_input_is_r1_on_average():
     """Exactly for a flat discriminator; a bent one adds ``std^2 (tr(H)^2 + 2 |H|^2) / 4``, by hand ``std^2 (16 + 8) / 4``."""
     x = images(count=1).expand(200_000, 1, 2, 2)

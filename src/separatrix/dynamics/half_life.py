@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cmath import phase
+from cmath import isfinite, phase
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf, log, log2, pi, sqrt
@@ -67,7 +67,7 @@ def advise_half_life(multipliers: Iterable[complex], *, gain: float = 0.1) -> Ha
         gain: between 0 and 1.
 
     Raises:
-        InputError: a gain outside (0, 1).
+        InputError: a gain outside (0, 1), or a multiplier that is not finite.
 
     Example:
         >>> from cmath import exp
@@ -77,7 +77,10 @@ def advise_half_life(multipliers: Iterable[complex], *, gain: float = 0.1) -> Ha
     """
     if not 0 < gain < 1:
         raise InputError(f"gain must lie between 0 and 1, got {gain}.")
-    turning = [complex(m) for m in multipliers if phase(complex(m)) > TURNS]
+    found = [complex(m) for m in multipliers]
+    if not all(map(isfinite, found)):
+        raise InputError(f"multipliers must be finite, got {found}.")
+    turning = [m for m in found if phase(m) > TURNS]
     asked = [(half_life, m) for m in turning if (half_life := _half_life(m, gain)) is not None]
     left_out = len(turning) - len(asked)
     if not asked:

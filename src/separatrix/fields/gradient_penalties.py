@@ -26,7 +26,14 @@ def watched(x: Tensor) -> Tensor:
     Call the discriminator on what this returns, then :func:`slope_penalty`. The values are not copied, and ``x`` does
     not start to require gradients. Generated samples keep their graph, so that the penalty's dependence on the generator
     is not lost to a Jacobian.
+
+    Raises:
+        InputError: samples of whole numbers, which have no slope.
     """
+    if not x.is_floating_point():
+        raise InputError(
+            f"a slope needs samples of floating-point numbers, got {x.dtype}; scale them first: x / 127.5 - 1."
+        )
     # A view, since torch's count of floating-point operations refuses a module whose input is a leaf.
     return x if x.requires_grad else x.detach().requires_grad_().view_as(x)
 
@@ -39,7 +46,7 @@ def squared_slopes(outputs: Tensor, x: Tensor) -> Tensor:
         x: what :func:`watched` returned, ``(b, ...)``.
 
     Raises:
-        InputError: several outputs for a sample, or outputs that do not depend on ``x``.
+        InputError: several outputs for a sample, outputs that do not depend on ``x``, or ``torch.no_grad()``.
 
     Cost: one backward pass through the discriminator; a gradient of the result needs second derivatives of it.
     """
@@ -47,6 +54,11 @@ def squared_slopes(outputs: Tensor, x: Tensor) -> Tensor:
         raise InputError(
             f"a slope needs one output for each sample, got outputs of shape {tuple(outputs.shape)} for {len(x)} samples; "
             "reduce a map of outputs to its mean: D(x).flatten(1).mean(1)."
+        )
+    if not torch.is_grad_enabled():
+        raise InputError(
+            "a slope is a gradient, and gradients are off here; leave the penalty out under torch.no_grad(), or take it under "
+            "torch.enable_grad()."
         )
     if not x.requires_grad:
         raise InputError("the samples carry no graph; call the discriminator on watched(x), and give that x.")
@@ -66,7 +78,11 @@ def slope_penalty(outputs: Tensor, x: Tensor, weight: float) -> Tensor:
         >>> x = watched(torch.tensor([[1.0, 2.0], [0.0, 1.0]]))
         >>> slope_penalty((x * x).sum(1), x, weight=1.0)  # slopes 2x: squares 20 and 4
         tensor(6., grad_fn=<MulBackward0>)
+
+    Raises:
+        InputError: a negative weight, and as :func:`squared_slopes`.
     """
+    _check(weight)
     return squared_slopes(outputs, x).mean() * (weight / 2)
 
 
@@ -82,7 +98,7 @@ def r1(discriminator: Discriminator, real: Tensor, weight: float) -> Tensor:
         weight: ``gamma``.
 
     Raises:
-        InputError: as :func:`squared_slopes`.
+        InputError: as :func:`slope_penalty`.
 
     Cost: a forward and a backward pass of the discriminator, and second derivatives in its gradient: about twice the
     price of the discriminator's step without it.
@@ -140,12 +156,18 @@ def wgan_gp(
         slope: what the length of the slope is drawn to.
 
     Raises:
-        InputError: two shapes, or several outputs for a sample.
+        InputError: a negative weight, two shapes, or several outputs for a sample.
 
     Cost: as :func:`r1`; draws one number for each sample from the global stream.
     """
+    _check(weight)
     x = watched(between(real, fake))
     squares = squared_slopes(discriminator(x), x)
     flat = squares == 0
     length = torch.where(flat, torch.ones_like(squares), squares).sqrt().masked_fill(flat, 0.0)
     return weight * (length - slope).square().mean()
+
+
+def _check(weight: float) -> None:
+    if weight < 0:
+        raise InputError(f"the weight must not be negative, got {weight}; a penalty is added to the loss.")
