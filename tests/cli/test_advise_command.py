@@ -18,7 +18,19 @@ def test_advice_is_printed_and_written(cli, tmp_path: Path) -> None:
 
 
 def test_the_race_and_json(cli) -> None:
-    result = cli("advise", "game.py:problem", "--methods", "extragradient", "--race", "20", "--seeds", "1", "--json")
+    result = cli(
+        "advise",
+        "game.py:problem",
+        "--methods",
+        "extragradient",
+        "--race",
+        "20",
+        "--rounds",
+        "1",
+        "--seeds",
+        "1",
+        "--json",
+    )
     assert result.code == 0, result.err
     data = json.loads(result.out)
     assert data["pick"] in data["raced"]

@@ -198,7 +198,7 @@ def test_the_race_runs_leaders_beside_the_running_method_and_puts_everything_bac
     problem = load("noisy-bilinear")
     before = {p: t.clone() for p, t in problem.game.models.items()}
     candidates = {"ahead": plain(Extragradient()), "alternating": plain(Alternating())}
-    found = advise(problem, candidates=candidates, race=60, seeds=2, lanes=2, noise=6)
+    found = advise(problem, candidates=candidates, race=60, rounds=1, seeds=2, lanes=2, noise=6)
     assert found.race is not None
     assert found.race.rows[0].name == "simultaneous, no momentum, as it runs"
     assert found.pick in found.raced
@@ -227,6 +227,7 @@ def test_a_remedy_is_measured_at_the_same_point_and_raced_from_there():
         remedies={"damped": Problem(damped, "damped", **options)},
         candidates={},
         race=40,
+        rounds=1,
         seeds=1,
     )
     row = found["damped: simultaneous, no momentum"]
@@ -284,7 +285,9 @@ def test_a_model_of_the_leading_modes_gives_the_range_of_the_whole_game():
 
 def test_a_pure_field_is_raced_by_the_growth_of_its_length_and_nothing_is_random_about_it():
     field = linear(torch.tensor([[-0.1, -1.0], [1.0, -0.1]], dtype=torch.float64), {"a": 1, "b": 1})
-    found = advise(field, method=plain(Simultaneous()), candidates={"ahead": plain(Extragradient())}, race=30, seeds=1)
+    found = advise(
+        field, method=plain(Simultaneous()), candidates={"ahead": plain(Extragradient())}, race=30, rounds=1, seeds=1
+    )
     assert found.pick == "ahead, step × 8.0"
     assert found.method == Method(SGD(0.8), Extragradient())
     # What was predicted for that step is what the race shows.
@@ -383,8 +386,8 @@ def test_what_does_best_early_need_not_win_a_race_of_several_rounds():
         score=lambda models: {"far": float(models["x"].detach().abs())},
         better={"far": "lower"},
     )
-    options = {"candidates": {}, "race": 40, "seeds": 3, "noise": 0}
-    early, late = advise(problem, **options), advise(problem, rounds=2, **options)
+    options = {"candidates": {}, "race": 40, "rounds": 1, "seeds": 3, "noise": 0}
+    early, late = advise(problem, **options), advise(problem, **(options | {"rounds": 2}))
     assert early.raced[early.pick][1] == pytest.approx(8.0)
     assert late.raced[late.pick][1] == 1.0
     assert [heat.budget for heat in late.heats] == [40]
@@ -396,4 +399,4 @@ def test_what_does_best_early_need_not_win_a_race_of_several_rounds():
     assert late.costs["race, round 2"] == 120 * 3 * 2
     assert float(start) == 10.0
     with pytest.raises(InputError, match="rounds=0"):
-        advise(problem, rounds=0, **options)
+        advise(problem, **(options | {"rounds": 0}))

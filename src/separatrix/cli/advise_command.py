@@ -37,7 +37,7 @@ def advise(
         typer.Option(
             callback=opt.at_least(0),
             metavar="N",
-            help="End in a race of N steps of the running method; 0 for none.",
+            help="End in a race whose first round lasts N steps of the running method; 0 for none.",
             rich_help_panel=_HOW,
         ),
     ] = 0,
@@ -49,7 +49,7 @@ def advise(
             help="Of the race: in each further one the better third begins again for three times as long.",
             rich_help_panel=_HOW,
         ),
-    ] = 1,
+    ] = 3,
     seeds: Annotated[
         int,
         typer.Option(callback=opt.at_least(1), metavar="S", help="Of the race, from --seed on.", rich_help_panel=_HOW),

@@ -99,7 +99,7 @@ class Advice:
             return f"Try {name} at {at}: it did best {lasted}."
         known = [row for row in self.candidates if row.steps is not None and row.steps.best is not None]
         if not known:
-            return "No method has a safe step here that could be predicted; race a few: advise(problem, race=200)."
+            return "No method has a safe step here that could be predicted; race a few: advise(problem, race=100)."
         top = known[0]
         assert top.steps is not None
         assert top.steps.best is not None
@@ -110,7 +110,7 @@ class Advice:
         )
         return (
             f"Try {top.name} first, at {multiple(top.steps.best)} times the present step: {growth_percent(top.growth)} per gradient is "
-            f"predicted. {what}: advise(problem, race=200) tries it."
+            f"predicted. {what}: advise(problem, race=100) tries it."
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def advise(
     method: Method | GameOptimizer | None = None,
     states: States | None = None,
     race: int = 0,
-    rounds: int = 1,
+    rounds: int = 3,
     seeds: int = 3,
     lanes: int = 3,
     remaining: int = 1000,
@@ -70,7 +70,7 @@ def advise(
             the same point, with the running scheme, with and without its momentum, and extragradient.
         optimizers, scheme, method, states: what runs, as :func:`diagnose` takes it; the problem's own where ``None``, and
             ``SGD(1.0)`` where there is none, so that multiples of the step are the step.
-        race: steps of the running method that the race lasts; 0 for no race. Every lane gets their cost: the running
+        race: steps of the running method that the first round of the race lasts; 0 for no race. Every lane gets their cost: the running
             method, and each of the ``lanes`` leading candidates at its best step (at most eight times more or less than the
             present one) and at the present one.
         rounds: of the race; in each further one the better third of its lanes, two at least, begins again on other seeds and for
