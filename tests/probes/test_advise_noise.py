@@ -167,3 +167,37 @@ def test_where_a_draw_is_seen_twice_the_mean_rests_beside_the_equilibrium(scheme
     whole = sum(wide) / 4
     moments = torch.linalg.solve(torch.eye(8, dtype=torch.float64) - whole[:8, :8], whole[:8, 8])
     assert found.floor == pytest.approx(float(moments[0] + moments[4]) ** 0.5, rel=1e-6)
+
+
+def test_the_steps_of_a_period_draw_by_themselves():
+    """Three draws in 8 places: 6561 combinations, against the product of the operators of single steps."""
+    g = torch.Generator().manual_seed(1)
+    mean = torch.tensor([[-0.1, 1.0], [-1.0, -0.1]], dtype=torch.float64)
+    noise = torch.randn(3, 2, 2, generator=g, dtype=torch.float64)
+    matrices, push = mean + 0.5 * (noise - noise.mean(0)), torch.zeros(3, 2, dtype=torch.float64)
+    every, step = 8, 0.2
+    found = mean_square(tried(mean, {"a": 1, "b": 1}, Lookahead(every=every)), draws(matrices, push), step)
+    one = torch.eye(4, dtype=torch.float64)
+    maps = one.repeat(3, 1, 1)
+    maps[:, :2, :2] += step * matrices
+    back = torch.tensor([[0.5, 0.5], [0.5, 0.5]], dtype=torch.float64).kron(torch.eye(2, dtype=torch.float64))
+    steps = torch.linalg.matrix_power(sum(torch.kron(m, m) for m in maps) / 3, every)
+    wanted = float(torch.linalg.eigvals(torch.kron(back, back) @ steps).abs().max())
+    assert found.growth == pytest.approx(wanted, rel=1e-10)
+    assert found.error < 1e-9
+
+
+def test_combinations_that_were_not_tried_are_part_of_the_error():
+    """Eight draws in four moves: 64 combinations of 4096, against the product of the operators of single moves."""
+    g = torch.Generator().manual_seed(1)
+    mean = torch.tensor([[-0.1, 1.0], [-1.0, -0.1]], dtype=torch.float64)
+    noise = torch.randn(8, 2, 2, generator=g, dtype=torch.float64)
+    matrices, push = mean + 0.5 * (noise - noise.mean(0)), torch.zeros(8, 2, dtype=torch.float64)
+    found = mean_square(tried(mean, {"a": 1, "b": 1}, Alternating(repeats={"b": 3})), draws(matrices, push), 0.2)
+    whole = torch.eye(4, dtype=torch.float64)
+    for player in (0, 1, 1, 1):
+        maps = torch.eye(2, dtype=torch.float64).repeat(8, 1, 1)
+        maps[:, player] += 0.2 * matrices[:, player]
+        whole = sum(torch.kron(m, m) for m in maps) / 8 @ whole
+    wanted = float(torch.linalg.eigvals(whole).abs().max())
+    assert 1e-6 < abs(found.growth - wanted) < 5 * found.error

@@ -119,7 +119,7 @@ def lazy_period(
     return LinearPeriod(columns, parts, len(steps))
 
 
-def drawn_period(
+def drawn_steps(
     matrices: Tensor,
     offsets: Tensor,
     scheme: Scheme,
@@ -127,31 +127,38 @@ def drawn_period(
     space: Space,
     *,
     terms: Mapping[str, tuple[Tensor, Tensor]] | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The map ``z' = M z + n`` of one period in which draw ``i`` sees the field ``v(x) = A_i x + c_i``.
+) -> list[tuple[Tensor, Tensor]]:
+    """The maps ``z' = M z + n`` of each step of a period, for several combinations of draws of a step.
 
     Args:
-        matrices: ``A_i``, ``(draws, n, n)``, with ``draws = cycle * scheme.draws(players)``; field sign.
-        offsets: ``c_i``, ``(draws, n)``.
+        matrices: ``A_i`` of the fields ``v(x) = A_i x + c_i``, ``(t, draws, n, n)``, with ``draws = scheme.draws(players)``; field sign.
+        offsets: ``c_i``, ``(t, draws, n)``.
         scheme, bases, space: as in :func:`linear_period`.
         terms: what single loss terms add to ``A_i`` and ``c_i``, for a scheme with lazy terms.
 
     Returns:
-        ``M (N, N)`` and ``n (N,)``.
+        ``M (t, N, N)`` and ``n (t, N)``, for each step.
 
     Raises:
         ComputationError: the scheme's step is no linear map, or has a lazy term that ``terms`` does not know.
     """
-    each = scheme.draws(space.players)
     upright = {p: _upright(b) for p, b in bases.items()}
-    steps = []
-    for i in range(scheme.cycle):
-        now = slice(i * each, (i + 1) * each)
-        own = {term: (more[now], push[now]) for term, (more, push) in (terms or {}).items()}
-        steps.append(_DrawnEvaluation(matrices[now], offsets[now], space, own))
-    columns, _ = _run(steps, scheme, upright, space, matrices.new_zeros(()), origin=True)
-    still = columns[:, -1]
-    return columns[:, :-1] - still[:, None], still
+    x, states, parts = _start(scheme, upright, space, matrices.new_zeros(()), origin=True)
+    found = []
+    for _ in range(scheme.cycle):
+        maps = []
+        for c in range(len(matrices)):
+            own = {term: (more[c], push[c]) for term, (more, push) in (terms or {}).items()}
+            evaluate = _DrawnEvaluation(matrices[c], offsets[c], space, own)
+            there, after = scheme.step(evaluate, upright, space, x, states)
+            maps.append(_gathered(there, after, parts))
+        columns = torch.stack(maps)
+        found.append((columns[..., :-1] - columns[..., -1:], columns[..., -1]))
+        # What the scheme counts goes on, the columns begin anew.
+        states = {
+            p: {k: states[p][k] if isinstance(v, Tensor) else v for k, v in state.items()} for p, state in after.items()
+        }
+    return found
 
 
 def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None, *, step: float | Tensor = 1.0) -> Tensor:
@@ -271,19 +278,26 @@ def check_linear(scheme: Scheme) -> None:
         )
 
 
+Layout = tuple[tuple[str, str, int], ...]
+
+
 def _run(
-    evaluate: Evaluate | Sequence[Evaluate],
-    scheme: Scheme,
-    bases: Mapping[str, Frozen],
-    space: Space,
-    like: Tensor,
-    *,
-    origin: bool = False,
-) -> tuple[Tensor, tuple[tuple[str, str, int], ...]]:
+    evaluate: Evaluate | Sequence[Evaluate], scheme: Scheme, bases: Mapping[str, Frozen], space: Space, like: Tensor
+) -> tuple[Tensor, Layout]:
     """One period on the columns of the identity, ``(N, N, *like.shape)``, and the layout of its rows.
 
-    Steps may have evaluations of their own; with ``origin`` a column of zeros comes last.
+    Steps may have evaluations of their own.
     """
+    x, states, parts = _start(scheme, bases, space, like)
+    for seen in [evaluate] * scheme.cycle if callable(evaluate) else evaluate:
+        x, states = scheme.step(seen, bases, space, x, states)
+    return _gathered(x, states, parts), parts
+
+
+def _start(
+    scheme: Scheme, bases: Mapping[str, Frozen], space: Space, like: Tensor, *, origin: bool = False
+) -> tuple[Tensor, States, Layout]:
+    """The columns of the identity as point and states; with ``origin`` a column of zeros comes last."""
     check_linear(scheme)
     zero = like.new_zeros(space.n)
     empty = {p: bases[p].init(space.take(zero, p)) for p in space.players}
@@ -297,11 +311,12 @@ def _run(
     )
     pieces = torch.split(identity.expand(count, wide, *like.shape), [size for *_, size in parts])
     columns: dict[tuple[str, str], Tensor] = dict(zip([(p, name) for p, name, _ in parts], pieces, strict=True))
-    x = columns["", ""]
     states: States = {p: {k: columns.get((p, k), value) for k, value in state.items()} for p, state in empty.items()}
-    for seen in [evaluate] * scheme.cycle if callable(evaluate) else evaluate:
-        x, states = scheme.step(seen, bases, space, x, states)
-    return torch.cat([x, *(states[p][name] for p, name, _ in parts[1:])]), tuple(parts)
+    return columns["", ""], states, tuple(parts)
+
+
+def _gathered(x: Tensor, states: States, parts: Layout) -> Tensor:
+    return torch.cat([x, *(states[p][name] for p, name, _ in parts[1:])])
 
 
 def _upright(base: Frozen) -> Frozen:

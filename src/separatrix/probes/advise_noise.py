@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics import Problem
-from separatrix.dynamics.linear_period import drawn_period
+from separatrix.dynamics.linear_period import drawn_steps
 from separatrix.dynamics.method import Method
 from separatrix.fields import Field
 from separatrix.linalg import Diagonal, LinearOperator, eigenvalues, gmres
 from separatrix.probes.advise_range import Tried, counting
 from separatrix.probes.reduced import Reduced
 
-# Combinations of draws of one period: all of them up to so many, else so many at random.
+# Combinations of draws of one step: all of them up to so many, else so many at random.
 COMBINATIONS = 64
 # Up to this size of the period's map the operator is formed as a matrix; beyond, Krylov search.
 FORMED_UP_TO = 16
@@ -152,84 +152,125 @@ def mean_square(tried: Tried, draws: Draws, step: float, *, floor: bool = True, 
     Modes that do not count (:mod:`~separatrix.probes.advise_range`) are held still: the maps are read in the eigenvectors
     of the mean map that count.
     """
-    maps, pushes = _maps(tried, draws, step, seed)
-    n = tried.reduced.space.n
-    weight = torch.zeros(maps.shape[1], maps.shape[1], dtype=maps.dtype)
+    stages, sampled = _stages(tried, draws, step, seed)
+    n, count = tried.reduced.space.n, stages[0][0].shape[-1]
+    weight = torch.zeros(count, count, dtype=stages[0][0].dtype)
     weight[:n, :n] = draws.metric
     kept = counting(tried, step)
     if kept is not None:
         left, right = kept
-        maps, pushes, weight = left @ maps @ right, pushes @ left.T, right.T @ weight @ right
+        weight = right.T @ weight @ right
+        stages[0] = stages[0][0] @ right, stages[0][1]
+        stages[-1] = left @ stages[-1][0], stages[-1][1] @ left.T
     if not len(weight):
         return MeanSquare(0.0, 0.0, 0.0)
-    moments = SecondMoments(maps)
-    growth, error = _radius(moments, len(weight))
-    scheme = tried.scheme
-    if floor and len(maps) < len(draws) ** (scheme.cycle * scheme.draws(tried.reduced.space.players)):
-        first, second = (_radius(SecondMoments(half), len(weight))[0] for half in maps.chunk(2))
+    moments = SecondMoments([maps for maps, _ in stages])
+    growth, error = _radius(moments)
+    if floor and sampled:
+        first, second = (_radius(SecondMoments([maps.chunk(2)[i] for maps, _ in stages]))[0] for i in (0, 1))
         error += abs(first - second) / 2
     if growth >= 1 or not floor:
         return MeanSquare(growth, error, inf if growth >= 1 else None)
-    mean = torch.linalg.solve(torch.eye(len(weight), dtype=maps.dtype) - maps.mean(0), pushes.mean(0))
-    across = (maps @ mean).T @ pushes
-    rest, residual = _rest(moments, (pushes.T @ pushes + across + across.T) / len(pushes))
+    rest, residual = _rest(moments, _added(stages))
     return MeanSquare(growth, error, max(0.0, float((weight * rest).sum())) ** 0.5, residual)
 
 
-def _maps(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[Tensor, Tensor]:
-    """The periods of combinations of draws, ``(t, N, N)`` and ``(t, N)``."""
+def _stages(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[list[tuple[Tensor, Tensor]], bool]:
+    """The maps of each step of a period, ``(t, N, N)`` and ``(t, N)``, and whether only some combinations of draws are among them.
+
+    Steps draw independently of each other, so their combinations need not be listed.
+    """
     scheme, space = tried.scheme, tried.reduced.space
-    each, b = scheme.cycle * scheme.draws(space.players), len(draws)
-    if b**each <= COMBINATIONS:
-        chosen = torch.tensor(list(product(range(b), repeat=each)))
-    else:
+    each, b = scheme.draws(space.players), len(draws)
+    sampled = each > 1 and b**each > COMBINATIONS
+    if sampled:
         # Every draw equally often in every place, in random company.
         generator = torch.Generator().manual_seed(seed)
         rounds = -(-COMBINATIONS // b)
         chosen = torch.stack(
             [torch.cat([torch.randperm(b, generator=generator) for _ in range(rounds)]) for _ in range(each)], 1
         )
-    bases = tried.at(step)
-    found = []
-    for c in chosen:
-        terms = {term: (more[c], push[c]) for term, (more, push) in draws.terms.items()}
-        found.append(drawn_period(draws.matrices[c], draws.offsets[c], scheme, bases, space, terms=terms))
-    return torch.stack([m for m, _ in found]), torch.stack([n for _, n in found])
+    else:
+        chosen = torch.tensor(list(product(range(b), repeat=each)))
+    terms = {term: (more[chosen], push[chosen]) for term, (more, push) in draws.terms.items()}
+    matrices, offsets = draws.matrices[chosen], draws.offsets[chosen]
+    return drawn_steps(matrices, offsets, scheme, tried.at(step), space, terms=terms), sampled
+
+
+def _added(stages: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """What a period adds to the second moment where the mean is at rest, ``(n, n)``."""
+    n = stages[0][0].shape[-1]
+    whole, still = torch.eye(n, dtype=stages[0][0].dtype), stages[0][0].new_zeros(n)
+    for maps, pushes in stages:
+        whole, still = maps.mean(0) @ whole, maps.mean(0) @ still + pushes.mean(0)
+    mean = torch.linalg.solve(torch.eye(n, dtype=whole.dtype) - whole, still)
+    added = whole.new_zeros(n, n)
+    for maps, pushes in stages:
+        across = (maps @ mean).T @ pushes
+        added = Stage(maps)(added) + (pushes.T @ pushes + across + across.T) / len(maps)
+        mean = maps.mean(0) @ mean + pushes.mean(0)
+    return added
+
+
+class Stage:
+    """``X -> mean M X M^T`` for maps ``M (t, p, q)``. Cost: two matrix products with all maps side by side."""
+
+    def __init__(self, maps: Tensor) -> None:
+        self.shape = maps.shape[1:]
+        self._tall, self._wide = maps.reshape(-1, maps.shape[2]), maps.transpose(0, 1).reshape(maps.shape[1], -1)
+        self.count = len(maps)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        p, q = self.shape
+        pushed: Tensor = (self._tall @ x).reshape(-1, p, q).transpose(0, 1).reshape(p, -1)
+        return pushed @ self._wide.T / self.count
 
 
 class SecondMoments(LinearOperator):
-    """``X -> mean M X M^T`` on flattened ``X``, ``(n^2, n^2)``, for the maps ``M`` of equally likely draws.
+    """``X -> mean M X M^T`` on flattened ``X``, ``(n^2, n^2)``, where ``M = M_c ... M_1`` and each ``M_i`` is drawn by itself.
 
-    Cost: two matrix products with all maps side by side, ``4 t n^3`` operations.
+    Args:
+        stages: for each ``i`` the maps ``(t, p, q)``, equally likely; ``q`` of the first is ``p`` of the last.
+
+    Cost: for each stage two matrix products with all its maps side by side, ``4 t n^3`` operations.
     """
 
-    def __init__(self, maps: Tensor) -> None:
-        n = maps.shape[-1]
-        super().__init__((n * n, n * n), dtype=maps.dtype, device=maps.device)
-        self.maps = maps
-        # All maps one above the other, and side by side; those of the transpose as well.
-        self._upright = maps.reshape(-1, n), maps.transpose(0, 1).reshape(n, -1)
-        self._turned = maps.mT.reshape(-1, n), maps.permute(2, 0, 1).reshape(n, -1)
+    def __init__(self, stages: list[Tensor]) -> None:
+        n = stages[0].shape[-1]
+        super().__init__((n * n, n * n), dtype=stages[0].dtype, device=stages[0].device)
+        self.stages = stages
+        self._upright = [Stage(maps) for maps in stages]
+        self._turned = [Stage(maps.mT) for maps in reversed(stages)]
+
+    @property
+    def widest(self) -> int:
+        return max(max(maps.shape[1:]) for maps in self.stages)
 
     def formed(self) -> Tensor:
-        n = self.maps.shape[-1]
-        return torch.einsum("tij,tkl->ikjl", self.maps, self.maps).reshape(n * n, n * n) / len(self.maps)
+        whole = torch.eye(self.shape[0], dtype=self.dtype)
+        for maps in self.stages:
+            p, q = maps.shape[1:]
+            whole = torch.einsum("tij,tkl->ikjl", maps, maps).reshape(p * p, q * q) @ whole / len(maps)
+        return whole
 
     def _apply(self, u: Tensor) -> Tensor:
-        return self._both(u, *self._upright)
+        return self._through(u, self._upright)
 
     def _apply_transpose(self, u: Tensor) -> Tensor:
-        return self._both(u, *self._turned)
+        return self._through(u, self._turned)
 
-    def _both(self, u: Tensor, tall: Tensor, wide: Tensor) -> Tensor:
-        n = tall.shape[1]
-        pushed = (tall @ u.reshape(n, n)).reshape(-1, n, n).transpose(0, 1).reshape(n, -1)
-        return (pushed @ wide.T).reshape(-1) / len(self.maps)
+    def _through(self, u: Tensor, stages: list[Stage]) -> Tensor:
+        n = self.stages[0].shape[-1]
+        x = u.reshape(n, n)
+        for stage in stages:
+            x = stage(x)
+        return x.reshape(-1)
 
 
-def _radius(moments: SecondMoments, n: int) -> tuple[float, float]:
+def _radius(moments: SecondMoments) -> tuple[float, float]:
     """Its spectral radius, and the residual of its eigenmatrix, which is positive semidefinite."""
-    if n <= FORMED_UP_TO:
+    n = moments.stages[0].shape[-1]
+    if moments.widest <= FORMED_UP_TO:
         radius = float(torch.linalg.eigvals(moments.formed()).abs().max())
         return radius, 1e-12 * radius
     start = torch.eye(n, dtype=moments.dtype).reshape(-1)
