@@ -9,7 +9,20 @@ import torch
 from linear_games import modes_of, setting_of
 from torch import Tensor
 
-from separatrix.dynamics import SGD, Alternating, Consensus, Extragradient, Frozen, Method, Mode, Scheme, Simultaneous
+from separatrix.dynamics import (
+    SGD,
+    Alternating,
+    Consensus,
+    Extragradient,
+    ExtragradientPlus,
+    Frozen,
+    Method,
+    Mode,
+    Optimistic,
+    RungeKutta,
+    Scheme,
+    Simultaneous,
+)
 from separatrix.fields import Space
 from separatrix.probes import Outlook, Reduced, outlook, outlooks, reduce, settle
 from separatrix.probes.stability import bisect, describe, stability_section
@@ -40,6 +53,25 @@ def test_a_simultaneous_step_is_safe_up_to_twice_the_damping_over_the_square(mu:
     assert found.safe_step == pytest.approx(2 * abs(mu.real) / abs(mu) ** 2, rel=1e-7)
     assert found.growth == pytest.approx(abs(1 + mu), rel=1e-12)
     assert found.min_step is None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "limit"),
+    [
+        (Simultaneous(), 2.0),
+        (RungeKutta(2), 2.0),
+        (RungeKutta(4), 2.785293563405282),  # z (1 + z / 2 + z^2 / 6 + z^3 / 24) = 0
+        (Extragradient(), 1.0),
+        (Extragradient(ahead=0.5), 2.0),
+        (ExtragradientPlus(), 1.0),
+        (Optimistic(), 2 / 3),
+    ],
+)
+def test_modes_that_grow_in_the_flow_set_no_limit_though_each_method_makes_them_grow_in_its_own_way(
+    scheme: Scheme, limit: float
+) -> None:
+    found = look(torch.diag(torch.tensor([0.44, 0.43, 0.26, 0.13, 0.12, 0.07, -1.0])), scheme)
+    assert found.safe_step == pytest.approx(limit, rel=1e-6)
 
 
 @pytest.mark.parametrize(("gamma", "sim", "alt"), [(0.3, 1.2, 2.976), (1.0, 4.0, 1.6569), (2.0, 1.0718, 0.9443)])

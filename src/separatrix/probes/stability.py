@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
+from separatrix.dynamics.linear_period import multipliers
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.schemes import Alternating, Extragradient, Scheme, Simultaneous, in_words
 from separatrix.errors import ComputationError
@@ -193,9 +194,12 @@ def without_growing(values: Tensor, rates: Tensor, scheme: Scheme, bases: Mappin
     if not len(rates):
         return values
     z = step * rates.sort(descending=True).values.numpy()
-    z = z * (1 + z) if isinstance(scheme, Extragradient) else z
-    moves = scheme.moves(list(bases)) if isinstance(scheme, Alternating) else list(bases)
-    alone = [scheme.cycle * moves.count(p) * np.log(b.mode.growth(z)) for p, b in bases.items()]
+    if scheme.uniform and not isinstance(scheme, Simultaneous):
+        modes = {b.mode for b in bases.values()}
+        alone = [multipliers(scheme, torch.from_numpy(z), m, step=step)[:, 0].abs().log().numpy() for m in modes]
+    else:
+        moves = scheme.moves(list(bases)) if isinstance(scheme, Alternating) else list(bases)
+        alone = [scheme.cycle * moves.count(p) * np.log(b.mode.growth(z)) for p, b in bases.items()]
     expected = np.maximum(np.array(alone), 1e-12)  # a decay may outweigh the mode
     growth = values.abs().log().numpy()
     gaps = (np.abs(growth - expected[..., None]) / expected[..., None]).min(axis=0)  # (rates, values)
