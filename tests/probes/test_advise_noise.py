@@ -20,7 +20,7 @@ from separatrix.dynamics import (
 from separatrix.fields import Space
 from separatrix.linalg import Dense
 from separatrix.probes import advise, leading, reduce
-from separatrix.probes.advise_noise import FORMED_UP_TO, Draws, mean_square
+from separatrix.probes.advise_noise import APART_UP_TO, FORMED_UP_TO, Draws, mean_square
 from separatrix.probes.advise_range import Tried
 from separatrix.zoo import load
 
@@ -201,3 +201,35 @@ def test_combinations_that_were_not_tried_are_part_of_the_error():
         whole = sum(torch.kron(m, m) for m in maps) / 8 @ whole
     wanted = float(torch.linalg.eigvals(whole).abs().max())
     assert 1e-6 < abs(found.growth - wanted) < 5 * found.error
+
+
+def test_a_large_model_tries_combinations_of_the_steps_of_a_period():
+    """28 numbers under lookahead: against the product of the operators of single steps, growth and floor."""
+    g = torch.Generator().manual_seed(2)
+    n, every, step = 14, 3, 0.2
+    assert 2 * n > APART_UP_TO
+    mean = torch.randn(n, n, generator=g, dtype=torch.float64) / n**0.5
+    mean = mean - mean.T - 0.4 * torch.eye(n, dtype=torch.float64)
+    noise = 0.6 * torch.randn(4, n, n, generator=g, dtype=torch.float64) / n**0.5
+    matrices = mean + noise - noise.mean(0)
+    push = torch.randn(4, n, generator=g, dtype=torch.float64)
+    push = push - push.mean(0)
+    scheme = Lookahead(every=every)
+    found = mean_square(tried(mean, {"a": n // 2, "b": n // 2}, scheme), draws(matrices, push), step)
+    one = torch.eye(2 * n, dtype=torch.float64)
+    maps = one.repeat(4, 1, 1)
+    maps[:, :n, :n] += step * matrices
+    back = torch.full((2, 2), 0.5, dtype=torch.float64).kron(torch.eye(n, dtype=torch.float64))
+    whole = sum(torch.kron(m, m) for m in maps) / 4
+    added = torch.zeros(2 * n, 2 * n, dtype=torch.float64)
+    added[:n, :n] = step**2 * push.T @ push / 4
+    period, noise = torch.kron(back, back), added.reshape(-1)
+    pushed = torch.zeros_like(noise)
+    for _ in range(every):
+        pushed = whole @ pushed + noise
+    period, pushed = torch.kron(back, back) @ torch.linalg.matrix_power(whole, every), torch.kron(back, back) @ pushed
+    growth = float(torch.linalg.eigvals(period).abs().max())
+    rest = torch.linalg.solve(torch.eye(len(noise), dtype=torch.float64) - period, pushed).reshape(2 * n, 2 * n)
+    assert abs(found.growth - growth) < 5 * found.error
+    assert found.growth == pytest.approx(growth, rel=0.02)
+    assert found.floor == pytest.approx(float(rest[:n, :n].trace()) ** 0.5, rel=0.05)

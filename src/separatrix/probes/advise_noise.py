@@ -22,12 +22,15 @@ from separatrix.dynamics import Problem
 from separatrix.dynamics.linear_period import drawn_steps
 from separatrix.dynamics.method import Method
 from separatrix.fields import Field
-from separatrix.linalg import Diagonal, LinearOperator, eigenvalues, gmres
+from separatrix.linalg import Diagonal, eigenvalues, gmres
 from separatrix.probes.advise_range import Tried, counting
 from separatrix.probes.reduced import Reduced
+from separatrix.probes.second_moments import SecondMoments, Stage
 
 # Combinations of draws of one step: all of them up to so many, else so many at random.
 COMBINATIONS = 64
+# Up to this size of the map the steps of a period are kept apart, each with all its draws; beyond, as many combinations of all of them.
+APART_UP_TO = 24
 # Up to this size of the period's map the operator is formed as a matrix; beyond, Krylov search.
 FORMED_UP_TO = 16
 ROUNDS, WIDTH = 100, 1e-5
@@ -178,14 +181,15 @@ def mean_square(tried: Tried, draws: Draws, step: float, *, floor: bool = True, 
 def _stages(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[list[tuple[Tensor, Tensor]], bool]:
     """The maps of each step of a period, ``(t, N, N)`` and ``(t, N)``, and whether only some combinations of draws are among them.
 
-    Steps draw independently of each other, so their combinations need not be listed.
+    Steps draw independently of each other, so their combinations need not be listed; in large models the period is taken as
+    one step, whose maps cost less.
     """
     scheme, space = tried.scheme, tried.reduced.space
     each, b = scheme.draws(space.players), len(draws)
     sampled = each > 1 and b**each > COMBINATIONS
+    generator = torch.Generator().manual_seed(seed)
     if sampled:
         # Every draw equally often in every place, in random company.
-        generator = torch.Generator().manual_seed(seed)
         rounds = -(-COMBINATIONS // b)
         chosen = torch.stack(
             [torch.cat([torch.randperm(b, generator=generator) for _ in range(rounds)]) for _ in range(each)], 1
@@ -194,7 +198,21 @@ def _stages(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[list[tu
         chosen = torch.tensor(list(product(range(b), repeat=each)))
     terms = {term: (more[chosen], push[chosen]) for term, (more, push) in draws.terms.items()}
     matrices, offsets = draws.matrices[chosen], draws.offsets[chosen]
-    return drawn_steps(matrices, offsets, scheme, tried.at(step), space, terms=terms), sampled
+    stages = drawn_steps(matrices, offsets, scheme, tried.at(step), space, terms=terms)
+    if len(stages) == 1 or stages[0][0].shape[-1] <= APART_UP_TO:
+        return stages, sampled
+    maps, pushes = _picked(stages[0], generator)
+    for stage in stages[1:]:
+        more, push = _picked(stage, generator)
+        maps, pushes = more @ maps, torch.einsum("tij,tj->ti", more, pushes) + push
+    return [(maps, pushes)], True
+
+
+def _picked(stage: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """As many of a step's maps as there are to be combinations, each equally often, in random order."""
+    t = len(stage[0])
+    places = torch.cat([torch.randperm(t, generator=generator) for _ in range(-(-COMBINATIONS // t))])[:COMBINATIONS]
+    return stage[0][places], stage[1][places]
 
 
 def _added(stages: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -210,61 +228,6 @@ def _added(stages: list[tuple[Tensor, Tensor]]) -> Tensor:
         added = Stage(maps)(added) + (pushes.T @ pushes + across + across.T) / len(maps)
         mean = maps.mean(0) @ mean + pushes.mean(0)
     return added
-
-
-class Stage:
-    """``X -> mean M X M^T`` for maps ``M (t, p, q)``. Cost: two matrix products with all maps side by side."""
-
-    def __init__(self, maps: Tensor) -> None:
-        self.shape = maps.shape[1:]
-        self._tall, self._wide = maps.reshape(-1, maps.shape[2]), maps.transpose(0, 1).reshape(maps.shape[1], -1)
-        self.count = len(maps)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        p, q = self.shape
-        pushed: Tensor = (self._tall @ x).reshape(-1, p, q).transpose(0, 1).reshape(p, -1)
-        return pushed @ self._wide.T / self.count
-
-
-class SecondMoments(LinearOperator):
-    """``X -> mean M X M^T`` on flattened ``X``, ``(n^2, n^2)``, where ``M = M_c ... M_1`` and each ``M_i`` is drawn by itself.
-
-    Args:
-        stages: for each ``i`` the maps ``(t, p, q)``, equally likely; ``q`` of the first is ``p`` of the last.
-
-    Cost: for each stage two matrix products with all its maps side by side, ``4 t n^3`` operations.
-    """
-
-    def __init__(self, stages: list[Tensor]) -> None:
-        n = stages[0].shape[-1]
-        super().__init__((n * n, n * n), dtype=stages[0].dtype, device=stages[0].device)
-        self.stages = stages
-        self._upright = [Stage(maps) for maps in stages]
-        self._turned = [Stage(maps.mT) for maps in reversed(stages)]
-
-    @property
-    def widest(self) -> int:
-        return max(max(maps.shape[1:]) for maps in self.stages)
-
-    def formed(self) -> Tensor:
-        whole = torch.eye(self.shape[0], dtype=self.dtype)
-        for maps in self.stages:
-            p, q = maps.shape[1:]
-            whole = torch.einsum("tij,tkl->ikjl", maps, maps).reshape(p * p, q * q) @ whole / len(maps)
-        return whole
-
-    def _apply(self, u: Tensor) -> Tensor:
-        return self._through(u, self._upright)
-
-    def _apply_transpose(self, u: Tensor) -> Tensor:
-        return self._through(u, self._turned)
-
-    def _through(self, u: Tensor, stages: list[Stage]) -> Tensor:
-        n = self.stages[0].shape[-1]
-        x = u.reshape(n, n)
-        for stage in stages:
-            x = stage(x)
-        return x.reshape(-1)
 
 
 def _radius(moments: SecondMoments) -> tuple[float, float]:
