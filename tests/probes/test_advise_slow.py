@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from separatrix.dynamics import Extragradient, Frozen, Mode, RungeKutta, Simultaneous
-from separatrix.fields import Space
+from separatrix.fields import FunctionField, Space
 from separatrix.linalg import Dense
-from separatrix.probes import leading, reduce
+from separatrix.probes import advise, leading, reduce
 from separatrix.probes.advise_noise import Draws, mean_square
 from separatrix.probes.advise_range import Tried, safe_steps, transient
 from separatrix.probes.advise_slow import parted
@@ -111,3 +111,17 @@ def test_rows_and_columns_are_dual_and_invariant():
     rows, columns = parted(matrix, ordered[:0])
     assert rows.shape == (0, n)
     assert columns.shape == (n, 0)
+
+
+@pytest.mark.parametrize("slow", [5e-4, 1e-8])
+def test_a_slow_mode_that_grows_is_named_once_and_is_no_mode_that_settles(slow: float):
+    rates = torch.tensor([-1.0, -0.3, slow], dtype=torch.float64)
+    field = FunctionField(lambda x: rates * x, torch.zeros(3, dtype=torch.float64), players={"G": 2, "D": 1})
+    found = advise(field, remaining=1000)
+    assert (found.growing, found.neutral) == (0, 1)
+    row = found["simultaneous, no momentum"]
+    # 1 - s and 1 - 0.3 s: best where they are as large.
+    assert row.steps.best == pytest.approx(2 / 1.3, rel=1e-3)
+    assert row.steps.growth == pytest.approx(0.7 / 1.3, abs=1e-3)
+    assert not row.attracts
+    assert "the flow itself leaves" not in row.why

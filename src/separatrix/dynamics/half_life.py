@@ -42,7 +42,7 @@ class HalfLife:
         gain: what is left of the rotation that decides.
         multiplier: of that rotation.
         lag: how many updates the average lies behind a steady drift, ``b / (1 - b)``.
-        left_out: rotations that die out sooner than such an average forgets.
+        left_out: rotations that die out sooner than an average that is long enough for them would forget them.
         sentence: the same in words.
     """
 
@@ -55,10 +55,11 @@ class HalfLife:
 
 
 def advise_half_life(multipliers: Iterable[complex], *, gain: float = 0.1) -> HalfLife:
-    """The shortest half-life that leaves at most ``gain`` of every rotation that outlives the average.
+    """The shortest half-life that leaves at most ``gain`` of every rotation that outlives an average so long.
 
     From ``|(1 - b) / (1 - b / m)| = g`` with ``m = r e^(iw)``: ``(1 - g^2/r^2) b^2 - 2 (1 - g^2 cos(w) / r) b + 1 - g^2 = 0``. Slow
-    rotations ask for long averages; one that asks for an average that it does not outlive itself is left out. For a pure
+    rotations ask for long averages; one that asks for an average that it does not outlive itself is left out: it fades by itself,
+    though it may outlive the average that the others ask for. For a pure
     rotation of period ``T`` and a gain of 0.1 this is about ``1.1 T``.
 
     Args:
@@ -109,7 +110,10 @@ def _decay(half_life: float) -> float:
 
 
 def _sentence(value: float, gain: float, m: complex | None, left_out: int) -> str:
-    others = f" {left_out} rotation{'s die' if left_out > 1 else ' dies'} out sooner than that." if left_out else ""
+    others = ""
+    if left_out:
+        own = "s die out sooner than averages" if left_out > 1 else " dies out sooner than an average"
+        others = f" {left_out} rotation{own} long enough for {'them' if left_out > 1 else 'it'} would forget."
     if m is None:
         return f"No rotation outlives an average; none is needed.{others}"
     return (

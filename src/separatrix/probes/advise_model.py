@@ -18,6 +18,7 @@ from separatrix.linalg.eigen import DENSE_UP_TO
 from separatrix.probes.advise_candidates import fresh
 from separatrix.probes.advise_noise import Draws, sample_draws
 from separatrix.probes.advise_range import Tried
+from separatrix.probes.advise_slow import slow_up_to
 from separatrix.probes.leading import leading
 from separatrix.probes.reduced import Reduced, reduce
 from separatrix.probes.setting import Setting, settle
@@ -56,7 +57,10 @@ class Model:
 
     @property
     def growing(self) -> int:
-        return 0 if self.reduced is None else len(growth_rates(self.reduced))
+        """Modes that grow in the flow itself, and not too slowly to count."""
+        if self.reduced is None:
+            return 0
+        return len(growth_rates(self.reduced, above=slow_up_to(self.reduced.matrix, self.neutral)))
 
     @property
     def outside(self) -> float | None:

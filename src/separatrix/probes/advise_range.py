@@ -17,7 +17,7 @@ from torch import Tensor
 from separatrix.dynamics.bases import Frozen
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.schemes import Scheme, Simultaneous
-from separatrix.probes.advise_slow import parted, without_slow
+from separatrix.probes.advise_slow import parted, slow_up_to, without_slow
 from separatrix.probes.reduced import Reduced
 from separatrix.probes.stability import ROUNDING, SCAN, bisect, growth_rates, without_growing
 
@@ -114,15 +114,12 @@ class Tried:
     @cached_property
     def growing(self) -> Tensor:
         """``h lambda`` of the modes that grow in the flow itself, and not too slowly to count."""
-        rates = torch.linalg.eigvals(self.reduced.matrix)
-        growing = growth_rates(self.reduced)
-        return growing[torch.isin(growing, rates.real[rates.abs() > self.slow_up_to])]
+        return growth_rates(self.reduced, above=self.slow_up_to)
 
     @cached_property
     def slow_up_to(self) -> float:
         """The largest ``|h lambda|`` of what is too slow to count."""
-        sizes = torch.linalg.eigvals(self.reduced.matrix).abs().sort().values
-        return float(sizes[self.neutral - 1]) if self.neutral else 0.0
+        return slow_up_to(self.reduced.matrix, self.neutral)
 
     @cached_property
     def paces(self) -> Tensor:

@@ -14,6 +14,7 @@ from separatrix.probes.advice_row import Candidate, multiple
 from separatrix.probes.advise_model import Model
 from separatrix.probes.advise_noise import FORMED_UP_TO, Draws, MeanSquare, mean_square
 from separatrix.probes.advise_range import STILL, SafeSteps, Tried, safe_steps, transient
+from separatrix.probes.advise_slow import without_slow
 from separatrix.probes.numbers import growth_percent, number
 from separatrix.probes.stability import ROUNDING, kind_of
 
@@ -85,14 +86,14 @@ def _with_noise(tried: Tried, found: SafeSteps, draws: Draws) -> tuple[SafeSteps
 
 def _leaves(flow: Model) -> bool:
     rates = flow.rates
+    rates = rates[rates.abs().argsort()[flow.neutral :]]
     return bool(len(rates)) and float(rates.real.max()) > 1e-6 * float(rates.abs().max())
 
 
 def _settles(tried: Tried, step: float) -> bool:
-    """Whether all modes contract, those that grow in the flow too."""
-    values = tried.reduced.multipliers(tried.scheme, tried.at(step))
-    near = (values - 1).abs().argsort()[tried.neutral :]
-    return bool(len(near)) and float(values[near].abs().max()) < 1 - ROUNDING
+    """Whether all modes contract that are not too slow to count, those that grow in the flow too."""
+    values = without_slow(tried.all_multipliers(step), tried.paces, step)
+    return bool(len(values)) and float(values.abs().max()) < 1 - ROUNDING
 
 
 def _residual(tried: Tried, step: float, decisive: complex | None, eps: float) -> float:
@@ -121,7 +122,12 @@ def _why(
         now = "" if found.slowest is None else f"; at the present step {growth_percent(found.present)} per gradient"
         return f"No step is safe: {kind} grows at every step size{now}."
     if found.slowest is None:
-        return "No mode counts: nothing moves in the steps that remain."
+        what = (
+            "what moves in the steps that remain grows in the flow itself"
+            if len(tried.growing)
+            else "nothing moves in the steps that remain"
+        )
+        return f"No mode counts: {what}."
     slow = _turning(found.slowest)
     if found.growth > 1 - STILL:
         text = f"Bounded and no more: {slow} neither grows nor fades"

@@ -10,6 +10,12 @@ from torch import Tensor
 from separatrix.linalg.projected import ordered_schur
 
 
+def slow_up_to(matrix: Tensor, neutral: int) -> float:
+    """The largest of the ``neutral`` smallest ``|h lambda|``; 0 where there are none."""
+    sizes = torch.linalg.eigvals(matrix).abs().sort().values
+    return float(sizes[neutral - 1]) if neutral else 0.0
+
+
 def without_slow(values: Tensor, paces: Tensor, step: float) -> Tensor:
     """The multipliers that are left when each slow mode has taken the one nearest to where its pace leads, if any is near.
 

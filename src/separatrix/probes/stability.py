@@ -212,10 +212,15 @@ def without_growing(values: Tensor, rates: Tensor, scheme: Scheme, bases: Mappin
     return values[torch.from_numpy(keep)]
 
 
-def growth_rates(reduced: Reduced) -> Tensor:
-    """Real parts of the eigenvalues ``h lambda`` that grow more than they turn: in the flow itself, under every method."""
+def growth_rates(reduced: Reduced, *, above: float = 0.0) -> Tensor:
+    """Real parts of the eigenvalues ``h lambda`` that grow more than they turn: in the flow itself, under every method.
+
+    Args:
+        reduced: the small model.
+        above: ``|h lambda|`` from which on a mode is not too slow to be asked about.
+    """
     rates = torch.linalg.eigvals(reduced.matrix)
-    growing: Tensor = rates.real[(rates.real > 1e-12) & (rates.imag.abs() <= rates.real)]
+    growing: Tensor = rates.real[(rates.real > 1e-12) & (rates.imag.abs() <= rates.real) & (rates.abs() > above)]
     return growing
 
 
