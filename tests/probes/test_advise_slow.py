@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from separatrix.dynamics import Extragradient, Frozen, Mode, RungeKutta, Simultaneous
+from separatrix.dynamics import Extragradient, Frozen, Lookahead, Mode, Reflected, RungeKutta, Simultaneous
 from separatrix.fields import FunctionField, Space
 from separatrix.linalg import Dense
 from separatrix.probes import advise, leading, reduce
@@ -125,3 +125,27 @@ def test_a_slow_mode_that_grows_is_named_once_and_is_no_mode_that_settles(slow: 
     assert row.steps.growth == pytest.approx(0.7 / 1.3, abs=1e-3)
     assert not row.attracts
     assert "the flow itself leaves" not in row.why
+
+
+def test_a_transient_starts_with_the_memories_of_the_point_at_the_point():
+    """Lookahead's slow copy and reflection's last point stand where the players start, not at rest."""
+    g = torch.Generator().manual_seed(3)
+    one = torch.eye(4, dtype=torch.float64)
+    for _ in range(4):
+        turn = torch.randn(4, 4, generator=g, dtype=torch.float64)
+        matrix = turn - turn.T - 0.1 * one + torch.randn(4, 4, generator=g, dtype=torch.float64).triu(1)
+        rates = torch.linalg.eigvals(matrix)
+        matrix = matrix - max(0.0, float(rates.real.max()) + 0.05) * one
+        step = 0.5 / float(torch.linalg.eigvals(matrix).abs().max())
+        period = 0.5 * one + 0.5 * torch.linalg.matrix_power(one + step * matrix, 5)
+        powers = [torch.linalg.matrix_power(period, k) for k in range(61)]
+        wanted = max(float(torch.linalg.matrix_norm(p, 2)) for p in powers)
+        model = tried(matrix, {"G": 2, "D": 2}, Lookahead())
+        assert transient(model, step, steps=300).value == pytest.approx(wanted, rel=1e-8)
+        before = after = one
+        sizes = [1.0]
+        for _ in range(60):
+            before, after = after, after + step * matrix @ (2 * after - before)
+            sizes.append(float(torch.linalg.matrix_norm(after, 2)))
+        model = tried(matrix, {"G": 2, "D": 2}, Reflected())
+        assert transient(model, step, steps=60).value == pytest.approx(max(sizes), rel=1e-8)
