@@ -149,3 +149,11 @@ def test_a_transient_starts_with_the_memories_of_the_point_at_the_point():
             sizes.append(float(torch.linalg.matrix_norm(after, 2)))
         model = tried(matrix, {"G": 2, "D": 2}, Reflected())
         assert transient(model, step, steps=60).value == pytest.approx(max(sizes), rel=1e-8)
+
+
+@pytest.mark.parametrize("matrix", [[[0.0, 0.0], [0.0, 0.0]], [[0.0, 1.0], [0.0, 0.0]]])
+def test_where_nothing_has_a_rate_no_mode_counts(matrix):
+    matrix = torch.tensor(matrix, dtype=torch.float64)
+    point = torch.zeros(2, dtype=torch.float64)
+    found = advise(FunctionField(lambda x: matrix @ x, point, players={"G": 1, "D": 1}))
+    assert found["simultaneous, no momentum"].why.startswith("No mode counts")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
-from separatrix.dynamics.linear_period import Layout
+from separatrix.dynamics.linear_period import Layout, check_linear
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous
 from separatrix.probes.advise_slow import parted, slow_up_to, without_slow
@@ -125,6 +125,8 @@ class Tried:
     @cached_property
     def paces(self) -> Tensor:
         """``(m - 1) / step`` at a small step of what is too slow to count and resolved at all."""
+        if self.fastest == 0.0:
+            return torch.zeros(self.neutral, dtype=torch.complex128)
         step = SCAN[0] / self.fastest
         plain = self.reduced.multipliers(Simultaneous(), {p: Frozen(step, Mode()) for p in self.bases})
         resolved = int(((plain - 1).abs() <= (1 + 1e-6) * step * self.slow_up_to + 1e-12).sum())
@@ -154,6 +156,7 @@ def safe_steps(tried: Tried) -> SafeSteps:
     A safe range narrower than a fifth of a decade can be missed. Cost: no gradients; some 250 eigenproblems of the
     model's size.
     """
+    check_linear(tried.scheme)
     scale = tried.fastest
     if scale == 0.0 or tried.neutral >= tried.reduced.space.n:
         return SafeSteps(0.0, inf, 1.0, 1.0, 1.0, None, None)
