@@ -476,3 +476,12 @@ def test_what_torch_would_take_first_is_told_what_comes_first_here(kind: Any) ->
         kind(game, lr=0.1)
     with pytest.raises(InputError, match="weight of its regulariser"):
         optim.Consensus(game, torch.optim.SGD, lr=0.1)
+
+
+def test_where_no_operations_are_counted_a_player_alone_costs_its_part():
+    """Elementwise losses have no matrix products; alternating still costs what the field does, as its method says beforehand."""
+    pair = {"x": torch.ones(2), "y": torch.ones(2)}
+    game = Game(pair, lambda m, _: {"x": (m["x"] * m["y"]).sum(), "y": -(m["x"] * m["y"]).sum()})
+    opt = optim.Alternating(game, torch.optim.SGD, lr=0.1)
+    assert [opt.step(None).gradients for _ in range(3)] == [1.0] * 3
+    assert opt.method.gradients(game.on()) == 1.0

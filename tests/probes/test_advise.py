@@ -24,6 +24,7 @@ from separatrix.dynamics import (
     Problem,
     RungeKutta,
     Simultaneous,
+    Stabilised,
 )
 from separatrix.errors import InputError
 from separatrix.fields import FunctionField, Game
@@ -400,3 +401,10 @@ def test_what_does_best_early_need_not_win_a_race_of_several_rounds():
     assert float(start) == 10.0
     with pytest.raises(InputError, match="rounds=0"):
         advise(problem, **(options | {"rounds": 0}))
+
+
+def test_a_scheme_with_a_pace_of_its_own_has_no_prediction_from_the_small_model():
+    """Its controller knows the rate itself; the model knows the rate together with the field only."""
+    found = advise(load("bilinear"), candidates={"controlled": plain(Stabilised())}, warm_up=0)
+    assert found["controlled"].steps is None
+    assert found["controlled"].why.startswith("No prediction: stabilised")

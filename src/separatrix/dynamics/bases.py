@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
 from math import cos, sin
+from numbers import Real
 from typing import Any
 
 import torch
@@ -47,10 +48,15 @@ class Base(ABC):
         return {"kind": type(self).__name__, **asdict(self)}  # type: ignore[call-overload]
 
 
+def is_number(value: object) -> bool:
+    """Whether it can be a setting: a number, or a tensor of one."""
+    return isinstance(value, Real) or (isinstance(value, Tensor) and value.numel() == 1)
+
+
 def _positive(**settings: float) -> None:
     for name, value in settings.items():
-        if not value > 0:
-            raise InputError(f"{name} must be positive, got {value}.")
+        if not is_number(value) or not value > 0:
+            raise InputError(f"{name} must be positive, got {value!r}.")
 
 
 def _fraction(**settings: float) -> None:

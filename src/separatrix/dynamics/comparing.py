@@ -125,6 +125,8 @@ def compare(
     A run that leaves the finite numbers is an observation and not an error. The problem's modules, averaged copies and
     other state are put back whatever happens. Cost: the budget times methods times seeds.
     """
+    if isinstance(seeds, int):
+        raise InputError(f"seeds are numbers to start from, such as range({seeds}), got {seeds}.")
     if not methods or not seeds:
         raise InputError("a comparison needs at least one method and one seed.")
     field = problem.field(seed=0)

@@ -152,7 +152,11 @@ class LiveField(Field):
         alone = [self._forward[(p,)] for p in self.players if (p,) in self._forward]
         forward = sum(alone) if separate and len(alone) == len(self.players) else self._forward[wanted]
         total = forward + sum(self._own[key] for key in whole)
-        return (self._forward[wanted] + sum(self._own[key] for key in mine)) / total if total else 1.0
+        return (
+            (self._forward[wanted] + sum(self._own[key] for key in mine)) / total
+            if total
+            else len(wanted) / len(self.players)
+        )
 
     @property
     def _left_out(self) -> frozenset[str]:

@@ -140,7 +140,7 @@ def _scalar(tensor: Any, label: str, dtype: torch.dtype) -> Tensor:
         raise InputError(f"{label} has dtype {tensor.dtype}; it must be real floating point.")
     if not bool(torch.isfinite(tensor.detach()).all()):
         raise NonFiniteError(
-            f"{label} is {tensor.item()}; check the parameters and the batch (a log or a square root "
+            f"{label} is {tensor.item()}; check the parameters and the batch (an empty one, a log or a square root "
             "at zero, a step that was too large), or measure from an earlier checkpoint."
         )
     return tensor.reshape(()).to(dtype)

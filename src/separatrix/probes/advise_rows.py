@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -48,7 +49,7 @@ def predicted(
             raise ComputationError(model.why_not)
         found = safe_steps(tried)
     except ComputationError as error:
-        why = f"No prediction: {str(error).removeprefix('no prediction for ').removeprefix('no prediction: ')}"
+        why = f"No prediction: {re.sub('^no prediction(?: for |: |, )', '', str(error))}"
         return Candidate(name, method, remedy, gradients, None, 0.0, None, None, None, False, _ended(why))
     noise, noisy_high = None, None
     if model.draws is not None and found.best is not None:

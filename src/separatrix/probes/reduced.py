@@ -60,8 +60,14 @@ class Reduced:
             bases: linear bases in the optimiser's metric: scale 1 is the present step.
 
         Raises:
-            ComputationError: the scheme has no linear map, or takes a term lazily that the model does not know.
+            ComputationError: the scheme has no linear map, has a pace of its own, or takes a term lazily that the model does
+                not know.
         """
+        if scheme.paced:
+            raise ComputationError(
+                f"no prediction for {scheme.name}: its step depends on the step size itself, which the small model knows only "
+                "together with the field; take UpdateMap, or measure twins."
+            )
         return linear_period(self.matrix, scheme, bases, self.space, terms=self.terms)
 
     def period(self, scheme: Scheme, bases: Mapping[str, Frozen]) -> Tensor:

@@ -39,6 +39,8 @@ class Alternating(Scheme):
 
     def __post_init__(self) -> None:
         check_lazy(self.lazy)
+        if bad := {p: k for p, k in self.repeats.items() if not isinstance(k, int)}:
+            raise InputError(f"a player repeats its move a whole number of times, got {bad}.")
 
     @property
     def uniform(self) -> bool:

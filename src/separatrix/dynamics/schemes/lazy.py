@@ -16,6 +16,8 @@ MADE = "made"
 
 def check_lazy(lazy: Mapping[str, int]) -> None:
     """Raise ``InputError`` where a term is to be taken every so many steps that are no number of steps."""
+    if not isinstance(lazy, Mapping):
+        raise InputError(f"lazy says how often each term is taken, {{'r1': 16}}, got {lazy!r}.")
     for term, every in lazy.items():
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise InputError(

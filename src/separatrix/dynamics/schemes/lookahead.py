@@ -35,14 +35,20 @@ class Lookahead(Scheme):
     weight: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.every < 1:
-            raise InputError(f"every must be at least 1, got {self.every}.")
+        if not isinstance(self.inner, Scheme):
+            raise InputError(f"inner must be a scheme such as Alternating(), got {self.inner!r}.")
+        if not isinstance(self.every, int) or self.every < 1:
+            raise InputError(f"every must be a whole number from 1 on, got {self.every!r}.")
         if not 0 < self.weight <= 1:
             raise InputError(f"weight must lie in (0, 1], got {self.weight}.")
 
     @property
     def linear(self) -> bool:
         return self.inner.linear
+
+    @property
+    def paced(self) -> bool:
+        return self.inner.paced
 
     @property
     def uniform(self) -> bool:

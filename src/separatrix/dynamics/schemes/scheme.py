@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.dynamics.bases import Base, Frozen, State
+from separatrix.dynamics.bases import Base, Frozen, State, is_number
 from separatrix.dynamics.modes import Mode
 from separatrix.dynamics.wrapped import WrappedBase
 from separatrix.errors import ComputationError, InputError
@@ -74,6 +74,11 @@ class Scheme(ABC):
     @property
     def solves(self) -> bool:
         """Whether a step solves with second derivatives; its cost is then known only when it was made."""
+        return False
+
+    @property
+    def paced(self) -> bool:
+        """Whether a step on a linear field depends on the step size itself, besides step size times eigenvalue."""
         return False
 
     @property
@@ -176,8 +181,8 @@ def check_moments(moments: str, known: Sequence[str] = MOMENTS) -> None:
 
 def check_positive(**settings: float) -> None:
     for name, value in settings.items():
-        if not 0 < value < float("inf"):
-            raise InputError(f"{name} must be positive and finite, got {value}.")
+        if not is_number(value) or not 0 < value < float("inf"):
+            raise InputError(f"{name} must be positive and finite, got {value!r}.")
 
 
 def check_own_coordinates(scheme: Scheme, space: Space) -> None:

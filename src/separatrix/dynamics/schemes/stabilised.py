@@ -51,6 +51,10 @@ class Stabilised(Scheme):
     def one_evaluation(self) -> bool:
         return True
 
+    @property
+    def paced(self) -> bool:
+        return True
+
     def check_setting(self, space: Space, bases: Bases) -> None:
         check_with_step_sizes(self, space, bases)
 

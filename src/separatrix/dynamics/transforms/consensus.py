@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from separatrix.dynamics.bases import is_number
 from separatrix.dynamics.transforms.transform import Products, Transform, corrected, totals
 from separatrix.errors import InputError
 from separatrix.fields.field import Rows
@@ -24,6 +25,8 @@ class Consensus(Transform):
     gradients = 3.0
 
     def __post_init__(self) -> None:
+        if not is_number(self.gamma):
+            raise InputError(f"gamma must be a number, got {self.gamma!r}.")
         if not self.gamma >= 0:
             raise InputError(f"gamma must not be negative, got {self.gamma}.")
 
