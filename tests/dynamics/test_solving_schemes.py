@@ -13,8 +13,10 @@ from separatrix.dynamics import (
     Adam,
     Competitive,
     CurvatureClipped,
+    Frozen,
     Lookahead,
     Method,
+    Mode,
     PastExtragradient,
     Proximal,
     RMSprop,
@@ -27,7 +29,7 @@ from separatrix.dynamics import (
 )
 from separatrix.dynamics.schemes import SCHEME
 from separatrix.errors import ComputationError, InputError, UnsupportedOperatorError
-from separatrix.fields import FunctionField, Game
+from separatrix.fields import FunctionField, Game, Space
 from untouched import untouched
 
 ROTATION = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
@@ -344,3 +346,22 @@ def test_solving_schemes_under_lookahead_and_past_steps_keep_their_memory_apart(
         matrix = linear_period(ROTATION, method.scheme, {p: SGD(0.2).frozen({}) for p in "xy"}, field.space).matrix
         found = UpdateMap(method, field, frozen=True).to_dense()
         torch.testing.assert_close(found, matrix, rtol=0, atol=1e-11)
+
+
+def test_a_step_whose_equation_is_singular_has_no_prediction():
+    """``1 / (1 - z)`` has a pole where the step size is the inverse of an eigenvalue."""
+    with pytest.raises(ComputationError, match="singular at this step size"):
+        linear_period(
+            torch.diag(torch.tensor([1.0, 0.5], dtype=torch.float64)),
+            Proximal(),
+            {p: Frozen(1.0, Mode()) for p in ("x", "y")},
+            Space.of_sizes({"x": 1, "y": 1}),
+        )
+
+
+def test_a_player_without_parameters_takes_no_part():
+    turning = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
+    bases = {p: Frozen(0.1, Mode()) for p in ("x", "y", "idle")}
+    found = linear_period(turning, Competitive(), bases, Space.of_sizes({"x": 1, "y": 1, "idle": 0})).matrix
+    wanted = linear_period(turning, Competitive(), bases, Space.of_sizes({"x": 1, "y": 1})).matrix
+    torch.testing.assert_close(found, wanted)

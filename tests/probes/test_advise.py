@@ -28,7 +28,9 @@ from separatrix.dynamics import (
 )
 from separatrix.errors import InputError
 from separatrix.fields import FunctionField, Game
-from separatrix.probes import advise
+from separatrix.probes import advise, leading, reduce
+from separatrix.probes.advise_range import Tried, safe_steps
+from separatrix.probes.advise_rows import _why
 from separatrix.zoo import load
 
 MEANS = {"simultaneous": Simultaneous(), "alternating": Alternating(), "extragradient": Extragradient()}
@@ -408,3 +410,33 @@ def test_a_scheme_with_a_pace_of_its_own_has_no_prediction_from_the_small_model(
     found = advise(load("bilinear"), candidates={"controlled": plain(Stabilised())}, warm_up=0)
     assert found["controlled"].steps is None
     assert found["controlled"].why.startswith("No prediction: stabilised")
+
+
+class Banded(Tried):
+    """Safe below 0.01 and between 1 and 10; beyond 10 it grows, or the model resolves nothing."""
+
+    beyond = 3.0
+
+    def modulus(self, step: float) -> float:
+        return (0.9 if step < 0.01 else 2.0) if step < 1 else 0.5 if step < 10 else self.beyond
+
+
+class Dim(Banded):
+    beyond = inf
+
+
+@pytest.mark.parametrize("kind", [Banded, Dim])
+def test_a_second_safe_range_and_the_end_of_what_the_model_resolves_are_told(kind: type[Banded]):
+    field = linear(torch.tensor([[-1.0]], dtype=torch.float64), {"x": 1})
+    operator = field.jacobian()
+    small = reduce(operator, field.space, leading(operator, k=1))
+    tried = kind(small, Simultaneous(), {"x": Frozen(1.0, Mode())}, 1.0)
+    found = safe_steps(tried)
+    assert found.low == pytest.approx(1.0, rel=1e-5)
+    assert found.high == pytest.approx(10.0, rel=1e-5)
+    assert found.short
+    assert found.unresolved == (kind is Dim)
+    text = _why(tried, found, False, 1.0, None, None)
+    assert "far shorter steps are safe again" in text
+    assert ("does not resolve its modes, and nothing is known" in text) == (kind is Dim)
+    assert ("takes over" in text) == (kind is Banded)

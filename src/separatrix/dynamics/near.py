@@ -167,7 +167,12 @@ class MatrixNear(Near):
                 index = self.space.index(p)
                 K[index, index] = 0
         identity = torch.eye(len(K), dtype=K.dtype, device=K.device)
-        return torch.linalg.solve(identity - scale.to(K.dtype)[:, None] * K, d), 0.0
+        try:
+            return torch.linalg.solve(identity - scale.to(K.dtype)[:, None] * K, d), 0.0
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            raise ComputationError(
+                "no prediction: the linear system of the step is singular at this step size, which is the inverse of an eigenvalue."
+            ) from None
 
     def curvature(self, u: Mapping[str, Tensor]) -> dict[str, Tensor]:
         raise NotImplementedError("schemes that divide by curvature are no linear maps")

@@ -106,6 +106,8 @@ def row_data(row: Candidate) -> dict[str, Any]:
         "safe_low": None if s is None else s.low,
         "safe_high": None if s is None else s.high,
         "border_error": None if s is None else s.border,
+        "shortest_steps_safe_too": None if s is None else s.low == 0 or s.short,
+        "unresolved_above": None if s is None else s.unresolved,
         "best_step": None if s is None else s.best,
         "growth_per_gradient": row.growth,
         "growth_per_gradient_of_the_mean": None if s is None else s.growth,

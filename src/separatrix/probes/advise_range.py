@@ -45,6 +45,8 @@ class SafeSteps:
         present: the same at the present step; infinite where the model does not resolve all of its modes there.
         limiting: the multiplier that leaves the unit disc just above ``high``.
         slowest: the multiplier per period that ``growth`` is made of.
+        short: the shortest steps are safe as well, in a range of their own below ``low``, and no mode grows in the flow.
+        unresolved: above ``high`` the model does not resolve its modes any more; what happens there is not known.
         border: relative error of ``low`` and ``high``.
     """
 
@@ -56,6 +58,8 @@ class SafeSteps:
     limiting: complex | None
     slowest: complex | None
     border: float = BORDER
+    short: bool = False
+    unresolved: bool = False
 
 
 @dataclass(frozen=True)
@@ -188,8 +192,20 @@ def safe_steps(tried: Tried) -> SafeSteps:
         best = min(best, max(LONGEST / scale, low))
     if low <= 1 <= high and present <= tried.growth(best) + STILL:
         best = 1.0  # no step is better than the present one
-    limiting = _first(tried, high * (1 + 10 * BORDER)) if high < inf else None
-    return SafeSteps(low, high, best, tried.growth(best), present, limiting, _first(tried, best))
+    above = high * (1 + 10 * BORDER)
+    unresolved = high < inf and tried.modulus(above) == inf
+    limiting = _first(tried, above) if high < inf and not unresolved else None
+    return SafeSteps(
+        low,
+        high,
+        best,
+        tried.growth(best),
+        present,
+        limiting,
+        _first(tried, best),
+        short=low > 0 and safe[0] and tried.bounded(float(tried.all_multipliers(steps[0]).abs().max())),
+        unresolved=unresolved,
+    )
 
 
 def _first(tried: Tried, step: float) -> complex | None:

@@ -139,8 +139,14 @@ def _why(
             text += ", and longer steps are safe, too"
     if np.isfinite(found.high) and found.limiting is not None:
         text += f". Beyond {multiple(found.high)} times, {kind_of(found.limiting)} takes over"
+    if found.unresolved:
+        text += f". Beyond {multiple(found.high)} times the model does not resolve its modes, and nothing is known"
     if found.low > 0:
-        text += f". Below {multiple(found.low)} times it grows: small steps are not safe"
+        text += (
+            f". Just below {multiple(found.low)} times it grows, and far shorter steps are safe again"
+            if found.short
+            else f". Below {multiple(found.low)} times it grows: small steps are not safe"
+        )
     if attracts:
         text += ". It settles at a point that the flow itself leaves: make sure that this is wanted"
     if passing >= NAMED:

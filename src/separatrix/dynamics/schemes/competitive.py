@@ -82,8 +82,8 @@ def step_sizes(bases: Bases, states: States, space: Space, x: Tensor) -> Tensor:
 
 def _frozen(bases: Bases, states: States) -> dict[str, Frozen]:
     found = {}
-    for player, base in bases.items():
-        frozen = base.frozen(states[player])
+    for player in (p for p in bases if p in states):  # one without parameters has made no step
+        frozen = bases[player].frozen(states[player])
         assert frozen is not None  # the setting was checked, and every base has made a step
         found[player] = frozen
     return found

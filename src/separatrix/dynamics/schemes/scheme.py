@@ -100,9 +100,9 @@ class Scheme(ABC):
         return 1
 
     def describe(self) -> dict[str, Any]:
-        """Name and settings, for records."""
+        """Name and settings, for records; without lazy terms nothing is said of them."""
         names: list[str] = [f.name for f in fields(self)] if is_dataclass(self) else []
-        settings = {name: _plain(getattr(self, name)) for name in names}
+        settings = {name: _plain(getattr(self, name)) for name in names if name != "lazy" or self.lazy_terms}
         return {"scheme": self.name, **settings}
 
 
