@@ -150,7 +150,7 @@ def _check_own_block(jacobian: Jacobian, player: str, oracle: Differences | str,
             return
     raise WrongDerivativeError(
         f"second derivatives of player {player!r} are wrong: its own block of the Jacobian should be symmetric but "
-        f"<u, J w> and <w, J u> differ by {gap:.3g} at scale {scale:.3g}. Likely: {where}."
+        f"<u, J w> and <w, J u> differ by {gap:.3g} at scale {scale:.3g}. Likely: {where}.{custom_functions(jacobian.field)}"
     )
 
 
