@@ -17,7 +17,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "a weight in words": (lambda: Consensus("x"), "gamma must be a number"),  # type: ignore[arg-type]
     "a length in words": (lambda: Extragradient(ahead="x"), "ahead must be positive"),  # type: ignore[arg-type]
     "a scheme in words": (lambda: Lookahead("extragradient"), "inner must be a scheme"),  # type: ignore[arg-type]
-    "half a round": (lambda: Lookahead(Alternating(), every=2.5), "every must be a whole number"),  # type: ignore[arg-type]
+    "half a round": (lambda: Lookahead(Alternating(), every=2.5), "every must be at least 1, a whole number, got 2.5"),  # type: ignore[arg-type]
     "lazy without a term": (lambda: Alternating(lazy=4), "lazy says how often each term"),  # type: ignore[arg-type]
     "half a move": (lambda: Alternating(repeats={"D": 1.5}), "a whole number of times"),  # type: ignore[dict-item]
     "a count of seeds": (

@@ -322,7 +322,7 @@ def test_what_does_not_fit_is_named() -> None:
         RungeKutta(4, "commit")
     with pytest.raises(InputError, match=r"the order must be 2 or 4, got 3"):
         RungeKutta(3)
-    with pytest.raises(InputError, match=r"every must be at least 1, got 0"):
+    with pytest.raises(InputError, match=r"every must be at least 1, a whole number, got 0"):
         Lookahead(every=0)
     with pytest.raises(InputError, match=r"weight must lie in \(0, 1\], got 0"):
         Lookahead(weight=0.0)

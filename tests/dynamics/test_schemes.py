@@ -307,8 +307,9 @@ def test_unfit_schemes_are_named():
 
 def test_schemes_describe_themselves_as_plain_data():
     assert Alternating(("D", "G"), {"D": 5}).describe() == {
-        "scheme": "alternating", "order": ["D", "G"], "repeats": {"D": 5}, "fresh": True, "lazy": {},
+        "scheme": "alternating", "order": ["D", "G"], "repeats": {"D": 5}, "fresh": True,
     }  # fmt: skip
+    assert Alternating(lazy={"r1": 4}).describe()["lazy"] == {"r1": 4}
     assert Extragradient().describe() == {
         "scheme": "extragradient", "moments": "roll back", "same_draw": True, "ahead": 1.0,
     }  # fmt: skip

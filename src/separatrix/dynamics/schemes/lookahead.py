@@ -38,7 +38,7 @@ class Lookahead(Scheme):
         if not isinstance(self.inner, Scheme):
             raise InputError(f"inner must be a scheme such as Alternating(), got {self.inner!r}.")
         if not isinstance(self.every, int) or self.every < 1:
-            raise InputError(f"every must be a whole number from 1 on, got {self.every!r}.")
+            raise InputError(f"every must be at least 1, a whole number, got {self.every!r}.")
         if not 0 < self.weight <= 1:
             raise InputError(f"weight must lie in (0, 1], got {self.weight}.")
 
