@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from lazy_games import Counted, LazyGame, batches, gan, point, quadratic, r1
 from torch import Tensor
 
+from lazy_games import Counted, LazyGame, batches, gan, point, quadratic, r1
 from separatrix.dynamics import (
     SGD,
     Adam,
