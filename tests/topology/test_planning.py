@@ -152,6 +152,15 @@ def test_a_band_that_slips_over_a_tiny_disc_is_not_passed_off_as_the_shortest_pa
     assert found.exact == (found.length < shortest + 0.01)
 
 
+@pytest.mark.parametrize("height", [-0.95, -0.5])
+def test_a_disc_that_is_barely_met_is_no_stop_and_gets_no_whole_turn(height):
+    world = World((-1.0, -1.0), (1.0, 1.0), ((0.0, height),), (0.2,))
+    way = torch.tensor([[-0.9, height + 0.20001], [0.0, 0.5], [0.9, height + 0.20001]], dtype=torch.float64)
+    found = pull_taut(world, way)
+    assert found.exact
+    assert found.length == pytest.approx(1.8, abs=1e-12)
+
+
 def test_routes_on_a_graph_meet_no_vertex_twice_and_skip_dead_ends():
     graph = {0: {1}, 1: {0, 2, 3}, 2: {1, 4, 5}, 3: {1, 4}, 4: {2, 3}, 5: {2, 6}, 6: {5}}
     found = [route for route in simple_routes(graph, 0, 4) if route is not None]
@@ -168,7 +177,9 @@ def test_the_skeleton_joins_critical_edges_to_minima():
 
 
 @given(st.integers(0, 10**6))
-@example(5825)  # its longest route winds so far that the closed form is given up, and it says so
+@example(331797)  # two routes turn by more than half a circle on a disc
+@example(21)  # a disc that is barely met by a nearly straight way
+@example(132)  # a coarser band slips over a disc
 @settings(max_examples=8, deadline=None)
 def test_random_worlds_have_the_homology_of_their_holes_and_one_taut_path_per_class(seed):
     rng = np.random.default_rng(seed)
@@ -181,7 +192,7 @@ def test_random_worlds_have_the_homology_of_their_holes_and_one_taut_path_per_cl
     found = plan_routes(world, (-0.9, 0.0), (0.9, 0.0), resolution=61)
     assert found.betti_numbers == (1, 4)
     assert len({route.homotopy_class for route in found.routes}) == len(found.routes) >= 5
-    assert sum(not route.shortest.exact for route in found.routes) <= 1
+    assert all(route.shortest.exact for route in found.routes)
     for route in found.routes:
         assert world.homotopy_class(route.path) == route.homotopy_class
         assert world.homotopy_class(route.shortest.points) == route.homotopy_class

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,14 @@ LEVELS = (32, 64, 128, 256)  # segments of the band at least; each level starts 
 MOST_SEGMENTS = 4096
 SWEEPS = 4000
 CONTACT = 1e-3  # band points this close to a disc, relative to its radius, rest on it
+
+
+class TangentsAndArcs(NamedTuple):
+    """A path as a polygon ``(k, 2)``, its length, and the angle it turns through on each disc, in ``[0, 2 pi)``."""
+
+    points: Floats
+    length: float
+    sweeps: list[float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,22 +56,26 @@ def pull_taut(world: World, path: Tensor) -> TautPath:
 
     centres = np.array(world.centres, dtype=np.float64).reshape(-1, 2)
     radii = np.array(world.radii, dtype=np.float64)
+    homotopy_class = world.homotopy_class(path)
     band = path.to(torch.float64).numpy()
     for segments in LEVELS:
-        # Segments shorter than half the smallest radius do not slip over a disc.
+        # Segments shorter than half the smallest radius seldom slip over a disc; a band that did is not gone on with.
         fine = math.ceil(2 * polygon_length(band) / radii.min()) if len(radii) else 0
-        band = tighten(resample(band, min(max(segments, fine), MOST_SEGMENTS)), centres, radii, SWEEPS)
-    homotopy_class = world.homotopy_class(path)
+        tight = tighten(resample(band, min(max(segments, fine), MOST_SEGMENTS)), centres, radii, SWEEPS)
+        if world.homotopy_class(torch.from_numpy(tight)) == homotopy_class:
+            band = tight
     contacts = rests(band, centres, radii)
-    exact = tangents_and_arcs(band[0], band[-1], centres, radii, contacts)
-    if exact is not None:
-        points = torch.from_numpy(exact[0])
-        if world.homotopy_class(points) == homotopy_class and is_clear(exact[0], centres, radii):
-            return TautPath(points, exact[1], exact=True)
-    # A band coarser than a disc can slip over it; then nothing shorter than the given path is known.
-    kept = world.homotopy_class(torch.from_numpy(band)) == homotopy_class
-    points = torch.from_numpy(band) if kept else path.to(torch.float64)
-    return TautPath(points, polygon_length(points.numpy()), exact=False)
+    while (found := tangents_and_arcs(band[0], band[-1], centres, radii, contacts)) is not None:
+        points = torch.from_numpy(found.points)
+        # A whole turn round a disc at the wall has the word of none, but leaves the box.
+        inside = float(world.clearance(points).min()) > -1e-12
+        if inside and world.homotopy_class(points) == homotopy_class and is_clear(found.points, centres, radii):
+            return TautPath(points, found.length, exact=True)
+        # A disc that is barely met is no stop of the shortest path: an arc round it would run backwards.
+        if not contacts or max(found.sweeps) <= math.pi:
+            break
+        del contacts[int(np.argmax(found.sweeps))]
+    return TautPath(torch.from_numpy(band), polygon_length(band), exact=False)
 
 
 def polygon_length(path: Floats) -> float:
@@ -96,8 +109,8 @@ def rests(band: Floats, centres: Floats, radii: Floats) -> list[tuple[int, int]]
 
 def tangents_and_arcs(
     start: Floats, goal: Floats, centres: Floats, radii: Floats, contacts: list[tuple[int, int]]
-) -> tuple[Floats, float] | None:
-    """The path along these discs, or None if it does not exist.
+) -> TangentsAndArcs | None:
+    """The path along these discs, or None if two of them have no common tangent.
 
     With signed radii ``s = turn * r`` (zero at the ends) the common tangent of two discs with centres ``d`` apart has
     length ``sqrt(|d|^2 - (s_2 - s_1)^2)`` and is turned by ``-arcsin((s_2 - s_1) / |d|)`` against ``d``.
@@ -112,16 +125,16 @@ def tangents_and_arcs(
         length += math.sqrt(apart**2 - (t - s) ** 2)
         angles.append(math.atan2(b[1] - a[1], b[0] - a[0]) - math.asin((t - s) / apart))
     points = [start]
+    sweeps: list[float] = []
     for (centre, signed), arrival, departure in zip(stops[1:-1], angles[:-1], angles[1:], strict=True):
         turn = math.copysign(1.0, signed)
         sweep = (turn * (departure - arrival)) % (2 * math.pi)
-        if sweep > math.pi:
-            return None
+        sweeps.append(sweep)
         length += abs(signed) * sweep
-        for angle in arrival + turn * np.linspace(0.0, sweep, 33):
+        for angle in arrival + turn * np.linspace(0.0, sweep, 65):
             # A disc passed counter-clockwise lies to the left of the motion.
             points.append(centre + signed * np.array([math.sin(angle), -math.cos(angle)]))
-    return np.array([*points, goal]), length
+    return TangentsAndArcs(np.array([*points, goal]), length, sweeps)
 
 
 def is_clear(path: Floats, centres: Floats, radii: Floats) -> bool:
