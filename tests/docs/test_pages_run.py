@@ -52,3 +52,10 @@ def test_links_lead_somewhere(page: Path) -> None:
     for target in {a or b for a, b in targets}:
         if not re.match(r"[a-z]+:", target):
             assert os.path.exists(page.parent / target), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda p: p.name)
+def test_files_and_folders_of_the_project_that_a_page_names_exist(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for name in re.findall(r"`((?:[a-z_]+/)+(?:[a-z_]+\.py)?)`", text):
+        assert any((root / name).exists() for root in (ROOT, ROOT / "src" / "separatrix")), f"{page.name} names {name}"
