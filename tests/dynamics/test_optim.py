@@ -485,3 +485,24 @@ def test_where_no_operations_are_counted_a_player_alone_costs_its_part():
     opt = optim.Alternating(game, torch.optim.SGD, lr=0.1)
     assert [opt.step(None).gradients for _ in range(3)] == [1.0] * 3
     assert opt.method.gradients(game.on()) == 1.0
+
+
+def test_a_whole_method_is_taken_as_it_is_and_goes_on_with_its_states() -> None:
+    method = Method({"G": Adam(1e-3), "D": SGD(0.1)}, schemes.Alternating(("D", "G")), (Clip(1.0),))
+    opt = GameOptimizer(a_game(), method)
+    assert opt.method == method
+    torch.manual_seed(1)
+    opt.step(a_batch())
+    twin = GameOptimizer(deepcopy(opt.game), opt.method, states=opt.states)
+    for each in (opt, twin):
+        torch.manual_seed(2)
+        each.step(a_batch())
+    assert all_equal(everything(opt.game), everything(twin.game))
+
+
+@pytest.mark.parametrize("besides", [{"scheme": schemes.Simultaneous()}, {"transforms": (Clip(1.0),)}, {"lr": 0.1}])
+def test_a_method_bears_no_parts_besides_it(besides: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"a Method has bases, scheme and transforms of its own"):
+        GameOptimizer(a_game(), Method(SGD(0.1)), **besides)
+    with pytest.raises(InputError, match=r"sx.optim.GameOptimizer\(game, method\)"):
+        optim.Extragradient(a_game(), Method(SGD(0.1)))  # type: ignore[arg-type]

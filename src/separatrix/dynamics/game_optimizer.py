@@ -34,7 +34,8 @@ class GameOptimizer(torch.optim.Optimizer):
     Args:
         game: whose modules are trained.
         bases: an optimizer class of ``torch.optim`` with ``settings``, one of sx's bases, or either, or an existing
-            optimizer (its state is taken over, it is left as it is: give schedulers this optimizer), by player.
+            optimizer (its state is taken over, it is left as it is: give schedulers this optimizer), by player. Or a whole
+            :class:`Method`, such as ``advice.method``, which has bases, scheme and transforms.
         scheme: where the field is evaluated and what is committed.
         transforms: of the field, first one first.
         states: of the bases, by player (and of the scheme), from a training or a measurement; fresh or taken over ones where
@@ -57,7 +58,7 @@ class GameOptimizer(torch.optim.Optimizer):
     def __init__(
         self,
         game: Game,
-        bases: Given | Mapping[str, Given] | None = None,
+        bases: Given | Mapping[str, Given] | Method | None = None,
         *,
         scheme: Scheme | None = None,
         transforms: tuple[Transform, ...] = (),
@@ -65,6 +66,13 @@ class GameOptimizer(torch.optim.Optimizer):
         **settings: Any,
     ) -> None:
         given = _checked(type(self).__name__, game, bases)
+        if isinstance(given, Method):
+            if scheme is not None or transforms or settings:
+                raise InputError(
+                    "a Method has bases, scheme and transforms of its own, and others were given besides it: "
+                    "sx.optim.GameOptimizer(game, method) takes it as it is."
+                )
+            scheme, transforms, given = given.scheme, tuple(given.transforms), given.bases
         self.game = game
         self.scheme = Simultaneous() if scheme is None else scheme
         check_parts(self.scheme, transforms)
@@ -199,7 +207,9 @@ class GameOptimizer(torch.optim.Optimizer):
         return dict(vars(self))
 
 
-def _checked(kind: str, game: Any, bases: Given | Mapping[str, Given] | None) -> Given | Mapping[str, Given]:
+def _checked(
+    kind: str, game: Any, bases: Given | Mapping[str, Given] | Method | None
+) -> Given | Mapping[str, Given] | Method:
     """The bases, where both arguments are of their kinds: parameters come first in ``torch.optim``, the game does here."""
     like = f"sx.optim.{kind}(game, torch.optim.Adam, lr=1e-3)"
     if not isinstance(game, Game):
