@@ -357,7 +357,7 @@ def test_a_diagnosis_that_cannot_be_read_is_named(refused) -> None:
 
 def test_only_the_bundled_target_is_trained_unasked() -> None:
     def steps(**changes: object) -> int:
-        request = Request(None, None, None, None, (), None, None, 0, None, None)
+        request = Request()
         return type(request)(**{**vars(request), **changes}).steps
 
     assert (steps(), steps(train=5), steps(target="zoo:digits-gan"), steps(checkpoint=Path("c"))) == (2000, 5, 0, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +9,14 @@ from typing import Annotated
 import typer
 
 from separatrix.cli import options as opt
-from separatrix.cli.talk import Talk
+from separatrix.cli.command import Job, starting
 
-_HOW, _OUT = "How it is measured", "What is printed and written"
+_HOW = "How it is measured"
 
 
+@starting()
 def advise(
-    target: opt.Target = None,
+    request: opt.Request,
     *,
     methods: Annotated[
         str | None,
@@ -66,34 +66,12 @@ def advise(
     ] = None,
     remaining: opt.Remaining = 1000,
     max_products: opt.MaxProducts = 150,
-    data: opt.Data = None,
-    train: opt.Train = None,
-    method: opt.Method = None,
-    optimizer: opt.Optimizer = None,
-    checkpoint: opt.Checkpoint = None,
-    device: opt.Device = None,
-    dtype: opt.Precision = None,
-    batches: opt.Batches = None,
     k: opt.Count = 5,
-    seed: opt.Seed = 0,
-    output: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "-o",
-            "--output",
-            metavar="FILE",
-            help="Write .html, .json, .md, .png or .svg. Repeatable.",
-            rich_help_panel=_OUT,
-        ),
-    ] = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Callable[[Talk], int]:
+    output: Annotated[list[Path] | None, opt.written("Write .html, .json, .md, .png or .svg. Repeatable.")] = None,
+) -> Job:
     """Rank methods by what they are likely to do here, with the range of safe steps and the reason; race the best."""
     from separatrix.cli.advising import advise_target
 
-    request = opt.Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
         advise_target,
         request,

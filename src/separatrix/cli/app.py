@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,17 +13,14 @@ from separatrix import __version__
 from separatrix.cli import options as opt
 from separatrix.cli.advise_command import advise
 from separatrix.cli.atlas_command import atlas
+from separatrix.cli.command import Job, starting, talking
 from separatrix.cli.decompose_command import decompose
 from separatrix.cli.monitor_report_command import report
-from separatrix.cli.options import Request
 from separatrix.cli.portrait_command import portrait
 from separatrix.cli.spectrum_command import spectrum
-from separatrix.cli.talk import Talk
 from separatrix.cli.topology_command import topology
 from separatrix.cli.watch_command import watch
 from separatrix.cli.zoo_command import zoo
-
-Job = Callable[[Talk], int]
 
 app = typer.Typer(
     name="separatrix",
@@ -51,32 +48,20 @@ def _options(
 
 
 @app.command()
+@starting()
 def diagnose(
-    target: opt.Target = None,
+    request: opt.Request,
     *,
-    data: opt.Data = None,
-    train: opt.Train = None,
-    method: opt.Method = None,
-    optimizer: opt.Optimizer = None,
-    checkpoint: opt.Checkpoint = None,
-    device: opt.Device = None,
-    dtype: opt.Precision = None,
-    batches: opt.Batches = None,
     k: opt.Count = 5,
-    seed: opt.Seed = 0,
     route: opt.Route = opt.JacobianRoute.retained,
     budget: opt.Budget = None,
     remaining: opt.Remaining = 1000,
     output: opt.Reports = None,
     fail_on: opt.FailOn = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
 ) -> Job:
     """Measure everything at a point: verdict, findings with remedies, tables, figures."""
     from separatrix.cli.diagnosing import diagnose_target
 
-    request = Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
         diagnose_target,
         request,
@@ -90,34 +75,25 @@ def diagnose(
 
 
 @app.command()
+@starting(without=("train", "batches"))
 def train(
-    target: opt.Target = None,
+    request: opt.Request,
     *,
     steps: Annotated[
         int, typer.Option(callback=opt.at_least(0), metavar="N", help="How many steps.")
     ] = opt.DEFAULT_TRAIN,
-    data: opt.Data = None,
-    method: opt.Method = None,
-    optimizer: opt.Optimizer = None,
-    checkpoint: opt.Checkpoint = None,
-    device: opt.Device = None,
-    dtype: opt.Precision = None,
-    seed: opt.Seed = 0,
     output: opt.CheckpointOut = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
 ) -> Job:
     """Train a target and print losses, score before and after, and cost."""
     from separatrix.cli.training import train_target
 
-    request = Request.typed(target, data, 0, method, optimizer, checkpoint, None, seed, device, dtype)
-    return partial(train_target, request, steps=steps, output=output)
+    return partial(train_target, replace(request, train=0), steps=steps, output=output)
 
 
 @app.command()
+@starting(without=("method",))
 def compare(
-    target: opt.Target = None,
+    request: opt.Request,
     *,
     methods: Annotated[
         str,
@@ -133,24 +109,12 @@ def compare(
     best_steps: Annotated[
         bool, typer.Option("--best-steps", help="Run each method at the step that advice finds best for it, too.")
     ] = False,
-    data: opt.Data = None,
-    train: opt.Train = None,
-    optimizer: opt.Optimizer = None,
-    checkpoint: opt.Checkpoint = None,
-    device: opt.Device = None,
-    dtype: opt.Precision = None,
-    batches: opt.Batches = None,
     k: opt.Count = 5,
-    seed: opt.Seed = 0,
     output: opt.ResultOut = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
 ) -> Job:
     """Run methods from one start at equal gradient cost: predicted beside observed."""
     from separatrix.cli.comparing import compare_target
 
-    request = Request.typed(target, data, train, None, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
         compare_target, request, methods=methods, steps=steps, seeds=seeds, k=k, best_steps=best_steps, output=output
     )
@@ -168,13 +132,10 @@ app.add_typer(atlas, name="atlas")
 
 
 @app.command("compare-reports")
+@talking
 def compare_reports(
     before: Annotated[Path, typer.Argument(help="A diagnosis saved as .json.")],
     after: Annotated[Path, typer.Argument(help="Another one.")],
-    *,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
 ) -> Job:
     """Show what changed between two saved diagnoses."""
     from separatrix.cli.diagnosing import compare_saved

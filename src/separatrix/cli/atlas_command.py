@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,9 +9,8 @@ from typing import Annotated
 import typer
 
 from separatrix.cli import options as opt
-from separatrix.cli.talk import Talk
+from separatrix.cli.command import Job, talking
 
-Job = Callable[[Talk], int]
 _WHICH, _HOW, _OUT = "Which studies", "How they are run", "What is printed and written"
 
 atlas = typer.Typer(
@@ -34,6 +32,7 @@ Folder = Annotated[
 
 
 @atlas.command("list")
+@talking
 def list_(
     *,
     family: Family = None,
@@ -51,9 +50,6 @@ def list_(
         ),
     ] = None,
     results: Folder = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
 ) -> Job:
     """List the studies with their verdicts."""
     from separatrix.cli.atlas_reading import list_studies
@@ -62,14 +58,12 @@ def list_(
 
 
 @atlas.command("show")
+@talking
 def show(
     study: Annotated[str, typer.Argument(metavar="ID", help="As atlas list prints it.")],
     *,
     code: Annotated[bool, typer.Option("--code", help="Print the study itself.", rich_help_panel=_OUT)] = False,
     results: Folder = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
 ) -> Job:
     """Show a study: its claims with numbers and verdicts, what it leaves out, where it comes from."""
     from separatrix.cli.atlas_reading import show_study
@@ -78,6 +72,7 @@ def show(
 
 
 @atlas.command("run")
+@talking
 def run(
     studies: Annotated[
         list[str] | None,
@@ -115,9 +110,6 @@ def run(
             rich_help_panel=_OUT,
         ),
     ] = Path("atlas-results"),
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
 ) -> Job:
     """Run studies; what is finished is kept, so a run that was stopped goes on where it was."""
     from separatrix.cli.atlas_running import run_chosen
@@ -138,13 +130,11 @@ def run(
 
 
 @atlas.command("build")
+@talking
 def build(
     *,
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Folder of the site.")],
     results: Folder = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
 ) -> Job:
     """Build the site: a static, offline page for every study, with search and indexes by symptom and method."""
     from separatrix.cli.atlas_reading import build_site

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,22 +9,26 @@ from typing import Annotated
 import typer
 
 from separatrix.cli import options as opt
-from separatrix.cli.talk import Talk
+from separatrix.cli.command import Job, starting
 
 _HOW = "How it is measured"
 
 
+Decomposed = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="TARGET",
+        help="zoo:NAME, path/to/file.py:NAME or package.module:NAME: a Problem, a Field, a Game, or a function that "
+        "returns one; a NormalForm or PolynomialGame; or payoffs.npy (players first) or payoffs.npz. Without TARGET: the "
+        "bundled digits GAN.",
+        show_default=False,
+    ),
+]
+
+
+@starting(target=Decomposed)
 def decompose(
-    target: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TARGET",
-            help="zoo:NAME, path/to/file.py:NAME or package.module:NAME: a Problem, a Field, a Game, or a function that "
-            "returns one; a NormalForm or PolynomialGame; or payoffs.npy (players first) or payoffs.npz. Without TARGET: the "
-            "bundled digits GAN.",
-            show_default=False,
-        ),
-    ] = None,
+    request: opt.Request,
     *,
     probes: Annotated[
         int,
@@ -42,24 +45,11 @@ def decompose(
         float | None,
         typer.Option(metavar="R", help="Of the circles.", show_default="the length of 20 steps", rich_help_panel=_HOW),
     ] = None,
-    data: opt.Data = None,
-    train: opt.Train = None,
-    method: opt.Method = None,
-    optimizer: opt.Optimizer = None,
-    checkpoint: opt.Checkpoint = None,
-    device: opt.Device = None,
-    dtype: opt.Precision = None,
-    batches: opt.Batches = None,
-    seed: opt.Seed = 0,
     output: Annotated[list[Path] | None, opt.written("Draw into .svg or .png. Repeatable.")] = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Callable[[Talk], int]:
+) -> Job:
     """Split a field or a game: what descends, what turns, and what the players do not care about."""
     if radius is not None and not radius > 0:
         raise typer.BadParameter(f"--radius must be positive, got {radius:g}")
     from separatrix.cli.decomposing import decompose_target
 
-    request = opt.Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(decompose_target, request, probes=probes, k=k, loops=loops, radius=radius, outputs=output or [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -11,18 +11,17 @@ from typing import Annotated
 import typer
 
 from separatrix.cli import options as opt
+from separatrix.cli.command import Job, talking
 from separatrix.cli.talk import Talk
 
 
+@talking
 def report(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that sx.Monitor(..., folder=RUN) writes.")],
     *,
     output: opt.Reports = None,
     fail_on: opt.FailOn = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Callable[[Talk], int]:
+) -> Job:
     """Report a monitored run, finished or not: findings, last measurements, numbers along the run."""
     return partial(report_folder, run, outputs=output or [], fail_on=fail_on)
 

@@ -18,34 +18,21 @@ DEFAULT_TARGET, DEFAULT_TRAIN = "zoo:digits-gan", 2000
 class Request:
     """What a command starts from, as typed."""
 
-    target: str | None
-    data: Path | None
-    train: int | None
-    method: str | None
-    optimizers: tuple[str, ...]
-    checkpoint: Path | None
-    batches: int | None
-    seed: int
-    device: str | None
-    dtype: str | None
+    target: str | None = None
+    data: Path | None = None
+    train: int | None = None
+    method: str | None = None
+    optimizers: tuple[str, ...] = ()
+    checkpoint: Path | None = None
+    batches: int | None = None
+    seed: int = 0
+    device: str | None = None
+    dtype: str | None = None
 
     @classmethod
-    def typed(
-        cls,
-        target: str | None,
-        data: Path | None,
-        train: int | None,
-        method: str | None,
-        optimizer: list[str] | None,
-        checkpoint: Path | None,
-        batches: int | None,
-        seed: int,
-        device: str | None,
-        dtype: Dtype | None,
-    ) -> Request:
+    def typed(cls, *, optimizer: list[str] | None = None, dtype: Dtype | None = None, **others: Any) -> Request:
         """From the options as the command line hands them over."""
-        named = None if dtype is None else dtype.value
-        return cls(target, data, train, method, tuple(optimizer or ()), checkpoint, batches, seed, device, named)
+        return cls(optimizers=tuple(optimizer or ()), dtype=None if dtype is None else dtype.value, **others)
 
     @property
     def steps(self) -> int:

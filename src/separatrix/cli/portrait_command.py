@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +9,14 @@ from typing import Annotated
 import typer
 
 from separatrix.cli import options as opt
-from separatrix.cli.talk import Talk
+from separatrix.cli.command import Job, starting
 
 _WHERE, _HOW = "What is looked at", "How it is measured"
 
 
+@starting()
 def portrait(
-    target: opt.Target = None,
+    request: opt.Request,
     *,
     box: Annotated[
         str | None,
@@ -50,24 +50,11 @@ def portrait(
         bool, typer.Option("--no-cycles", help="Do not seek limit cycles.", rich_help_panel=_HOW)
     ] = False,
     no_basins: Annotated[bool, typer.Option("--no-basins", help="Do not seek basins.", rich_help_panel=_HOW)] = False,
-    data: opt.Data = None,
-    train: opt.Train = None,
-    method: opt.Method = None,
-    optimizer: opt.Optimizer = None,
-    checkpoint: opt.Checkpoint = None,
-    device: opt.Device = None,
-    dtype: opt.Precision = None,
-    batches: opt.Batches = None,
-    seed: opt.Seed = 0,
     output: Annotated[list[Path] | None, opt.written("Write .svg, .png, .pdf or .json. Repeatable.")] = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Callable[[Talk], int]:
+) -> Job:
     """Draw a field: streams, rest points, limit cycles, basins; or a plane through a big one."""
     from separatrix.cli.portraying import portrait_of_target
 
-    request = opt.Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
         portrait_of_target,
         request,

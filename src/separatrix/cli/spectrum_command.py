@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,13 +9,14 @@ from typing import Annotated
 import typer
 
 from separatrix.cli import options as opt
-from separatrix.cli.talk import Talk
+from separatrix.cli.command import Job, starting
 
 _HOW = "How it is measured"
 
 
+@starting()
 def spectrum(
-    target: opt.Target = None,
+    request: opt.Request,
     *,
     end: Annotated[
         list[opt.End] | None,
@@ -37,25 +37,12 @@ def spectrum(
     ] = False,
     max_products: opt.MaxProducts = 300,
     route: opt.Route = opt.JacobianRoute.retained,
-    data: opt.Data = None,
-    train: opt.Train = None,
-    method: opt.Method = None,
-    optimizer: opt.Optimizer = None,
-    checkpoint: opt.Checkpoint = None,
-    device: opt.Device = None,
-    dtype: opt.Precision = None,
-    batches: opt.Batches = None,
     k: opt.Count = 6,
-    seed: opt.Seed = 0,
     output: Annotated[list[Path] | None, opt.written("Write .html, .png, .svg, .md or .json. Repeatable.")] = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Callable[[Talk], int]:
+) -> Job:
     """Find leading eigenvalues with their residuals, and the verdict with its certificate."""
     from separatrix.cli.eigenvalues import spectrum_of_target
 
-    request = opt.Request.typed(target, data, train, method, optimizer, checkpoint, batches, seed, device, dtype)
     return partial(
         spectrum_of_target,
         request,

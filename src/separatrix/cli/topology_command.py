@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -10,11 +9,12 @@ from typing import Annotated
 import typer
 
 from separatrix.cli import options as opt
-from separatrix.cli.talk import Talk
+from separatrix.cli.command import Job, talking
 
 _NETWORK, _ARRAY, _HOW = "Networks", "Arrays", "How it is measured"
 
 
+@talking
 def topology(
     target: Annotated[
         str,
@@ -55,10 +55,7 @@ def topology(
     output: Annotated[
         list[Path] | None, opt.written("Draw into .svg or .png: networks of two or three inputs, arrays. Repeatable.")
     ] = None,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Callable[[Talk], int]:
+) -> Job:
     """Find the skeleton of a ReLU network or of an array: cells, critical points, Betti numbers."""
     if target.endswith(".npy"):
         if level is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from separatrix.cli import options as opt
+from separatrix.cli.command import Job, talking
 from separatrix.cli.talk import Talk
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
+@talking
 def watch(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder that sx.Monitor(..., folder=RUN) writes.")],
     *,
@@ -26,10 +27,7 @@ def watch(
     once: Annotated[
         bool, typer.Option("--once", help="Look once; this is also done where stdout is no terminal.")
     ] = False,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Callable[[Talk], int]:
+) -> Job:
     """Show the latest numbers and findings of a monitored run; ends with Ctrl-C."""
     return partial(watch_folder, run, every=every, once=once)
 

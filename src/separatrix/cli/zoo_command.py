@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from separatrix.cli import options as opt
-from separatrix.cli.talk import Talk
+from separatrix.cli.command import Job, talking
 
 
+@talking
 def zoo(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Of one problem: options and known facts.", show_default=False)
     ] = None,
-    *,
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    debug: opt.Debug = False,
-) -> Callable[[Talk], int]:
+) -> Job:
     """List the named problems that a TARGET can be, or what is known of one."""
     from separatrix.cli.zoo_listing import list_zoo, show_problem
 
