@@ -25,6 +25,7 @@ _HOMES = {
     "Run": "separatrix.dynamics",
     "advise": "separatrix.report",
     "best_response": "separatrix.probes",
+    "compare": "separatrix.report",
     "compare_diagnoses": "separatrix.report",
     "critic": "separatrix.probes",
     "critical_step": "separatrix.probes",
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
         update_shares,
     )
     from separatrix.probes.decompose import decompose
-    from separatrix.report import Diagnosis, advise, compare_diagnoses, diagnose, portrait, spectrum
+    from separatrix.report import Diagnosis, advise, compare, compare_diagnoses, diagnose, portrait, spectrum
 
 __all__ = [
     "Diagnosis",
@@ -75,6 +76,7 @@ __all__ = [
     "advise",
     "atlas",
     "best_response",
+    "compare",
     "compare_diagnoses",
     "critic",
     "critical_step",

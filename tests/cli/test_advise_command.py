@@ -66,3 +66,11 @@ def test_the_variants_of_a_zoo_target_with_penalties_take_part(cli) -> None:
     assert rows["simultaneous"] == ""
     without = cli("advise", "zoo:bilinear", "--methods", "simultaneous", "--no-remedies", "--quiet")
     assert without.out.count("\n") == 1
+
+
+def test_named_methods_go_on_from_the_moments_of_the_training(cli) -> None:
+    found = cli("advise", "game.py:trained", "--train", "20", "--methods", "simultaneous,alternating", "--json")
+    assert found.code == 0, found.err
+    rows = {row["method"]: row for row in found.json["rows"]}
+    assert rows["simultaneous"]["predicted"]
+    assert rows["alternating"]["predicted"]

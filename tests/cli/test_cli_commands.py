@@ -202,10 +202,12 @@ def test_compare_predicts_what_a_linear_game_does(cli) -> None:
     """All modes of the damped game have the same modulus, so growth is the same at every step."""
     result = cli(
         "compare", "game.py:problem", "--methods", "simultaneous,extragradient,consensus:gamma=1", "--steps", "40",
-        "--seeds", "1", "--json", "-o", "c.json",
+        "--seeds", "1", "--json", "-o", "c.json", "-o", "c.svg", "-o", "c.md",
     )  # fmt: skip
     assert result.code == 0, result.err
     assert result.json == json.loads(Path("c.json").read_text())
+    assert "extragradient" in Path("c.svg").read_text()
+    assert "| extragradient |" in Path("c.md").read_text()
     z = -0.1 + 0.1j
     # Consensus: v - gamma J^T v with J^T J = 2, so h lambda becomes z - 0.1 * 2.
     exact = {

@@ -21,7 +21,7 @@ from separatrix.dynamics import SGD, Alternating, Extragradient, Lookahead, Meth
 from separatrix.errors import InputError
 from separatrix.probes import Advice
 from separatrix.probes.advise_range import Transient
-from separatrix.report import advice_figures, advice_tables
+from separatrix.report import advice_figures, advice_tables, lanes
 from separatrix.report.advice_page import advice_to_html, at_a_glance
 from separatrix.zoo import load
 
@@ -300,10 +300,10 @@ def test_the_race_shows_every_seed_its_median_and_who_stopped() -> None:
 
 def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     name = "lookahead over alternating with a very long name, no momentum, step × 5.4"
-    assert advice_figures.cut(name).startswith("lookahead over alternating")
-    assert advice_figures.cut(name).endswith("step × 5.4")
-    assert len(advice_figures.cut(name)) <= advice_figures.LONGEST
-    assert advice_figures.cut("short") == "short"
+    assert lanes.cut(name).startswith("lookahead over alternating")
+    assert lanes.cut(name).endswith("step × 5.4")
+    assert len(lanes.cut(name)) <= lanes.LONGEST
+    assert lanes.cut("short") == "short"
 
 
 # Files and cells

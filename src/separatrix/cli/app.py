@@ -110,13 +110,20 @@ def compare(
         bool, typer.Option("--best-steps", help="Run each method at the step that advice finds best for it, too.")
     ] = False,
     k: opt.Count = 5,
-    output: opt.ResultOut = None,
+    output: opt.ComparisonOut = None,
 ) -> Job:
     """Run methods from one start at equal gradient cost: predicted beside observed."""
     from separatrix.cli.comparing import compare_target
 
     return partial(
-        compare_target, request, methods=methods, steps=steps, seeds=seeds, k=k, best_steps=best_steps, output=output
+        compare_target,
+        request,
+        methods=methods,
+        steps=steps,
+        seeds=seeds,
+        k=k,
+        best_steps=best_steps,
+        outputs=output or [],
     )
 
 

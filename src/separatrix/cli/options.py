@@ -182,7 +182,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No talk, and results in a 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUT)]
 Reports = Annotated[list[Path] | None, written("Write .html, .json or .md. Repeatable.")]
 CheckpointOut = Annotated[Path | None, written("Write the checkpoint: .pt or .pth.")]
-ResultOut = Annotated[Path | None, written("Write the result: .json.")]
+ComparisonOut = Annotated[list[Path] | None, written("Write .svg, .png, .md or .json. Repeatable.")]
 FailOn = Annotated[
     Severity | None,
     typer.Option(help="Exit with 1 where a finding is that severe.", rich_help_panel=_OUT),

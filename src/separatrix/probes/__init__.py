@@ -9,6 +9,7 @@ from separatrix.probes.advice import Advice
 from separatrix.probes.advise import advise
 from separatrix.probes.best_response import best_response
 from separatrix.probes.certificate import certify
+from separatrix.probes.compared import Compared, compare
 from separatrix.probes.coverage import Coverage, coverage
 from separatrix.probes.critic import Critic, critic
 from separatrix.probes.critic_units import LayerUnits
@@ -41,6 +42,7 @@ from separatrix.probes.update_shares import TermShare, UpdateShares, update_shar
 __all__ = [
     "Advice",
     "BestResponse",
+    "Compared",
     "Coverage",
     "Critic",
     "CriticalStep",
@@ -78,6 +80,7 @@ __all__ = [
     "advise",
     "best_response",
     "certify",
+    "compare",
     "coverage",
     "critic",
     "critical_step",

@@ -64,7 +64,7 @@ def advise(
 
     Args:
         subject: a :class:`Problem`, or a field (which cannot be raced on minibatches).
-        candidates: methods by name; schemes around the running one where ``None``
+        candidates: methods by name, which go on from the same moments; schemes around the running one where ``None``
             (:func:`~separatrix.probes.advise_candidates.standard_candidates`).
         remedies: modified problems with the same players, by name: losses with a penalty, another pairing. Each is measured at
             the same point, with the running scheme, with and without its momentum, and extragradient.
@@ -168,7 +168,7 @@ def advise(
             transforms=field.space.n <= DENSE_UP_TO if transforms is None else transforms,
         )
         if candidates is not None:
-            tried = {name: own, **candidates}
+            tried = {name: own, **{title: continued(c, states) for title, c in candidates.items()}}
         told("horizon")
         trust, point = _trust(base.setting, notes), _point(base.setting, notes, seed)
 

@@ -127,9 +127,11 @@ def _lanes(
         best = row.steps.best if row.steps is not None and row.steps.best is not None else 1.0
         step = min(max(best, 1 / REACH), REACH)
         if step != best:
+            unsafe = row.steps is not None and not row.steps.low <= step <= row.steps.high
             notes.append(
                 f"race: {row.name} runs at {multiple(step)} times the present step, not at {multiple(best)}: no lane leaves it by more "
                 f"than {REACH:g} times, since the model is linear and may lack slow modes."
+                + (" That is not among its safe steps." if unsafe else "")
             )
         step = 1.0 if abs(step - 1) < SAME else step
         for at in dict.fromkeys((step, 1.0)):

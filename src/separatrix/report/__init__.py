@@ -1,6 +1,6 @@
 """Reports: a diagnosis as an HTML page, as Markdown, in the terminal, as figures, and beside another.
 
-Importing this room teaches diagnoses, spectra and advice to save themselves as pages and pictures, diagnoses and advice to
+Importing this room teaches diagnoses, spectra, advice and comparisons to save themselves as pages and pictures, diagnoses and advice to
 show themselves in a notebook, and diagnoses to ``rich``. The shapes of the sections it draws are listed in
 :mod:`separatrix.report.page`.
 
@@ -13,14 +13,16 @@ Example:
 
 from functools import partial
 
-from separatrix.probes import Advice, advise, diagnose, spectrum
+from separatrix.probes import Advice, Compared, advise, compare, diagnose, spectrum
 from separatrix.probes.advice import VIEWS as ADVICE_VIEWS
 from separatrix.probes.advice import WRITERS as ADVICE_WRITERS
+from separatrix.probes.compared import WRITERS as COMPARED_WRITERS
 from separatrix.probes.record import VIEWS, WRITERS, Diagnosis
 from separatrix.probes.spectrum import WRITERS as SPECTRUM_WRITERS
 from separatrix.report import advice_figures, decomposition_plot, figures
 from separatrix.report.advice_page import advice_picture, advice_to_cell, advice_to_html
-from separatrix.report.compare import Comparison, compare_diagnoses
+from separatrix.report.changes import Comparison, compare_diagnoses
+from separatrix.report.compared_picture import compared_picture
 from separatrix.report.html import to_html
 from separatrix.report.markdown import to_markdown
 from separatrix.report.notebook import to_cell
@@ -46,15 +48,18 @@ ADVICE_WRITERS.update(
         ".svg": partial(advice_picture, kind="svg"),
     }
 )
+COMPARED_WRITERS.update({".png": partial(compared_picture, kind="png"), ".svg": partial(compared_picture, kind="svg")})
 ADVICE_VIEWS["html"] = advice_to_cell
 
 __all__ = [
     "Advice",
+    "Compared",
     "Comparison",
     "Diagnosis",
     "Portrait",
     "advice_figures",
     "advise",
+    "compare",
     "compare_diagnoses",
     "decomposition_plot",
     "diagnose",

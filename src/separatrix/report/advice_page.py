@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from separatrix.probes.advice import Advice
 from separatrix.probes.advice_row import multiple
 from separatrix.probes.numbers import growth_percent, number
-from separatrix.report import advice_figures, advice_tables
+from separatrix.report import advice_figures, advice_tables, lanes
 from separatrix.report.advice_tables import picked
 from separatrix.report.rendering import render
 from separatrix.report.style import PAPER, RC, literal, svg
@@ -95,7 +95,7 @@ def _steps(advice: Advice) -> str | None:
     rows = advice_figures.drawn(advice)
     if not rows:
         return None
-    size = (advice_figures.WIDTH, advice_figures.FRAME + advice_figures.ROW * len(rows))
+    size = (lanes.WIDTH, lanes.FRAME + lanes.ROW * len(rows))
     label = "Bars by method: the range of safe steps, its best step, and the growth per gradient there; the table below lists them."
     return svg(partial(advice_figures.ranges, advice), name="steps", size=size, label=label)
 
@@ -104,7 +104,7 @@ def _races(advice: Advice) -> list[str]:
     """A figure for each measure of the race."""
     if advice.race is None:
         return []
-    size = (advice_figures.WIDTH, advice_figures.FRAME + advice_figures.ROW * len(advice.race.rows))
+    size = (lanes.WIDTH, lanes.FRAME + lanes.ROW * len(advice.race.rows))
     label = "Dots by lane: median, range and every seed; the table below lists them."
     return [
         svg(partial(advice_figures.race, advice, measure), name=f"race-{i}", size=size, label=label)
@@ -129,18 +129,18 @@ def _facts(advice: Advice) -> Table:
 def advice_picture(advice: Advice, kind: str) -> bytes:
     """The figure of the steps and, beside it, those of the race: ``png`` or ``svg``."""
     measures = advice_figures.measures(advice)
-    rows, lanes = len(advice_figures.drawn(advice)), 0 if advice.race is None else len(advice.race.rows)
-    frame, each = advice_figures.FRAME, advice_figures.ROW
-    left, right = frame + each * max(rows, 1), len(measures) * (frame + each * lanes)
+    rows, count = len(advice_figures.drawn(advice)), 0 if advice.race is None else len(advice.race.rows)
+    frame, each = lanes.FRAME, lanes.ROW
+    left, right = frame + each * max(rows, 1), len(measures) * (frame + each * count)
     with rc_context({**RC, "svg.hashsalt": "separatrix", "savefig.facecolor": PAPER}):
         figure = Figure(
-            figsize=((1 + bool(measures)) * (advice_figures.WIDTH + 0.3), max(left, right) + 0.5), layout="constrained"
+            figsize=((1 + bool(measures)) * (lanes.WIDTH + 0.3), max(left, right) + 0.5), layout="constrained"
         )
         halves = figure.subfigures(1, 1 + bool(measures), squeeze=False)[0]
         advice_figures.ranges(advice, halves[0].add_subplot())
         for i, measure in enumerate(measures):
             advice_figures.race(advice, measure, halves[1].add_subplot(len(measures), 1, i + 1))
-        figure.suptitle(literal(f"{advice.problem}: {advice_figures.cut(advice.pick)}"))
+        figure.suptitle(literal(f"{advice.problem}: {lanes.cut(advice.pick)}"))
         stream = io.BytesIO()
         figure.savefig(
             stream, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {"Software": "separatrix"}

@@ -7,8 +7,11 @@ from typing import Any
 from separatrix.dynamics import Method, Transform
 from separatrix.errors import ComputationError
 from separatrix.fields import Field
-from separatrix.probes import Reduced, Setting, horizon, leading, outlook, reduce, settle
-from separatrix.probes.stability import growth_rates, unit_bases
+from separatrix.probes.horizon import horizon
+from separatrix.probes.leading import leading
+from separatrix.probes.reduced import Reduced, reduce
+from separatrix.probes.setting import Setting, settle
+from separatrix.probes.stability import growth_rates, outlook, unit_bases
 
 
 class Predictor:
