@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from importlib import import_module
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -177,6 +178,42 @@ def test_training_updates_the_averages_and_the_advice_comes_true():
     ratio = problem.score(averaged)["distance"] / problem.score(problem.game.models)["distance"]
     assert 1.2 < float(training.x.norm()) < 1.6
     assert ratio == pytest.approx(0.1, rel=0.12)  # the orbit of alternating steps is an ellipse
+
+
+@pytest.mark.parametrize("turn", [0.2, 0.7, 1.4, 2.1])
+@pytest.mark.parametrize(("every", "weight"), [(3, 0.5), (5, 0.8), (7, 1.0)])
+def test_within_a_period_of_several_steps_the_average_leaves_what_was_asked_for(turn: float, every: int, weight: float):
+    """A rotation of 1.4 in a step turns by more than a whole turn in five, which the multiplier of the period does not show."""
+    inner, point, slow, course = 1.3 * cmath.exp(1j * turn), 1.0 + 0j, 1.0 + 0j, []
+    for step in range(every):
+        point = inner * point
+        if step == every - 1:
+            point = slow + weight * (point - slow)
+        course.append([point])
+    m = complex(point)
+    m, course = (m, np.array(course)) if m.imag > 0 else (m.conjugate(), np.array(course).conj())
+    advised = advise_half_life([m], courses=[course])
+    assert advised.value > 0
+    # The average itself, long after the start, read as the envelope of a complex mode; both are scaled back in every period.
+    weight_of_old, average, place = 2 ** (-1 / advised.value), 0j, 1.0 + 0j
+    for _ in range(int(40 * advised.value / every) + 40):
+        seen = place * course[:, 0]
+        for x in seen:
+            average = weight_of_old * average + (1 - weight_of_old) * x
+        left = abs(average) / float(np.sqrt((abs(seen) ** 2).mean()))
+        average, place = average / abs(m), place * m / abs(m)
+    assert left <= 0.1 * (1 + 1e-4)
+    assert left == pytest.approx(advised.gain, rel=1e-6)
+
+
+def test_of_a_period_of_one_step_the_course_says_nothing_new():
+    m = 1.002 * cmath.exp(0.1j)
+    found = advise_half_life([m], courses=[np.array([[2 * m, 1j * m]])])
+    assert found.value == pytest.approx(advise_half_life([m]).value, rel=1e-5)
+    assert found.gain == pytest.approx(0.1, rel=1e-5)
+    assert "period 62.8" in found.sentence
+    with pytest.raises(InputError, match="one for each"):
+        advise_half_life([m, m], courses=[np.ones((1, 1))])
 
 
 def test_restarts_from_the_average_converge_where_averages_alone_do_not():

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from cmath import isfinite, phase
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, log, log2, pi, sqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from separatrix.errors import InputError
 
 # A multiplier that turns by less in a step does not count as a rotation; it is a drift.
 TURNS = 1e-6
+# Half-lives among which that of a mode with a course of its own is looked for, and how closely.
+LOOKED, CLOSE = np.geomspace(0.1, 1e7, 801), 1e-6
 
 
 def ema_gain(multiplier: complex, half_life: float) -> float:
@@ -54,7 +60,9 @@ class HalfLife:
     sentence: str
 
 
-def advise_half_life(multipliers: Iterable[complex], *, gain: float = 0.1) -> HalfLife:
+def advise_half_life(
+    multipliers: Iterable[complex], *, gain: float = 0.1, courses: Sequence[NDArray[Any]] | None = None
+) -> HalfLife:
     """The shortest half-life that leaves at most ``gain`` of every rotation that outlives an average so long.
 
     From ``|(1 - b) / (1 - b / m)| = g`` with ``m = r e^(iw)``: ``(1 - g^2/r^2) b^2 - 2 (1 - g^2 cos(w) / r) b + 1 - g^2 = 0``. Slow
@@ -66,9 +74,11 @@ def advise_half_life(multipliers: Iterable[complex], *, gain: float = 0.1) -> Ha
         multipliers: of one step of the method that runs, measured by :func:`separatrix.probes.signature`, or predicted. They
             hold near the point where they were measured.
         gain: between 0 and 1.
+        courses: of a method whose period has ``c`` steps, with multipliers of a period: where each mode stands after each of the steps,
+            ``(c, n)`` complex, the last of them the multiplier times the start. What turns within a period is seen only there.
 
     Raises:
-        InputError: a gain outside (0, 1), or a multiplier that is not finite.
+        InputError: a gain outside (0, 1), a multiplier that is not finite, or not a course for each.
 
     Example:
         >>> from cmath import exp
@@ -81,6 +91,10 @@ def advise_half_life(multipliers: Iterable[complex], *, gain: float = 0.1) -> Ha
     found = [complex(m) for m in multipliers]
     if not all(map(isfinite, found)):
         raise InputError(f"multipliers must be finite, got {found}.")
+    if courses is not None:
+        if len(courses) != len(found):
+            raise InputError(f"there are {len(found)} multipliers and {len(courses)} courses; give one for each.")
+        return _of_courses([(m, c) for m, c in zip(found, courses, strict=True) if phase(m) > TURNS], gain)
     turning = [m for m in found if phase(m) > TURNS]
     asked = [(half_life, m) for m in turning if (half_life := _half_life(m, gain)) is not None]
     left_out = len(turning) - len(asked)
@@ -88,7 +102,47 @@ def advise_half_life(multipliers: Iterable[complex], *, gain: float = 0.1) -> Ha
         return HalfLife(0.0, 1.0, None, 0.0, left_out, _sentence(0.0, gain, None, left_out))
     value, m = max(asked, key=lambda pair: pair[0])
     b = _decay(value)
-    return HalfLife(value, ema_gain(m, value), m, b / (1 - b), left_out, _sentence(value, gain, m, left_out))
+    return HalfLife(value, ema_gain(m, value), m, b / (1 - b), left_out, _sentence(value, gain, phase(m), left_out))
+
+
+def _of_courses(turning: Sequence[tuple[complex, NDArray[Any]]], gain: float) -> HalfLife:
+    """The same where modes are known step by step; the multiplier of the one that decides is of a period."""
+    asked = []
+    for m, course in turning:
+        left = _gains(m, course, LOOKED) <= gain
+        if not left.any():
+            continue
+        last = int(np.flatnonzero(left)[-1])
+        first = last - int(np.argmin(left[: last + 1][::-1])) + 1 if not left[: last + 1].all() else 0
+        outside, value = (float(LOOKED[first - 1]) if first else 0.0), float(LOOKED[first])
+        while outside and value / outside - 1 > CLOSE:
+            middle = (outside * value) ** 0.5
+            inside = float(_gains(m, course, np.array([middle]))[0]) <= gain
+            outside, value = (outside, middle) if inside else (middle, value)
+        asked.append((value, m, course))
+    left_out = len(turning) - len(asked)
+    if not asked:
+        return HalfLife(0.0, 1.0, None, 0.0, left_out, _sentence(0.0, gain, None, left_out))
+    value, m, course = max(asked, key=lambda found: found[0])
+    b = _decay(value)
+    before = np.concatenate([course[-1:] / m, course[:-1]])
+    turn = abs(float(np.angle((before.conj() * course).sum(1)).sum())) / len(course)
+    left_over = float(_gains(m, course, np.array([value]))[0])
+    return HalfLife(value, left_over, m, b / (1 - b), left_out, _sentence(value, gain, turn, left_out))
+
+
+def _gains(m: complex, course: NDArray[Any], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What an average at the end of a period keeps of a mode, over the mode's root mean square in that period.
+
+    With ``u_j`` the course, ``|(1 - b) sum_j b^(c - j) u_j / (1 - b^c / m)|``; of one step that is :func:`ema_gain`.
+    """
+    b, c = 2 ** (-1 / half_lives), len(course)
+    kept = np.abs(m) > b**c
+    sums = (b[:, None] ** np.arange(c - 1, -1, -1)) @ course
+    size = np.sqrt((np.abs(course) ** 2).sum(1).mean())
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = (1 - b) * np.linalg.norm(sums, axis=1) / np.abs(1 - b**c / m) / size
+    return np.where(kept, found, inf)
 
 
 def _half_life(m: complex, gain: float) -> float | None:
@@ -109,14 +163,14 @@ def _decay(half_life: float) -> float:
     return float(2 ** (-1 / half_life))
 
 
-def _sentence(value: float, gain: float, m: complex | None, left_out: int) -> str:
+def _sentence(value: float, gain: float, turn: float | None, left_out: int) -> str:
     others = ""
     if left_out:
         own = "s die out sooner than averages" if left_out > 1 else " dies out sooner than an average"
         others = f" {left_out} rotation{own} long enough for {'them' if left_out > 1 else 'it'} would forget."
-    if m is None:
+    if turn is None:
         return f"No rotation outlives an average; none is needed.{others}"
     return (
-        f"A half-life of {value:.3g} updates leaves {gain:.2g} of the rotation of period {2 * pi / phase(m):.3g}, and lags "
+        f"A half-life of {value:.3g} updates leaves {gain:.2g} of the rotation of period {2 * pi / turn:.3g}, and lags "
         f"{value / log(2):.3g} updates behind what drifts.{others}"
     )

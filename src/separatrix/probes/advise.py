@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from separatrix.dynamics import SGD, GameOptimizer, Method, Problem, Simultaneous, advise_half_life
+from separatrix.dynamics import SGD, GameOptimizer, Method, Problem, Simultaneous
 from separatrix.dynamics.comparing import trained_state
 from separatrix.dynamics.continued import continued
 from separatrix.dynamics.schemes import Scheme, States
@@ -181,7 +181,6 @@ def advise(
             told(remedy)
             rows += _remedy_rows(remedy, changed, changed_fields[remedy], own, base, options, costs, remaining)
         rows.sort(key=_order)
-        turning = base.multipliers_of(own)
         advice = Advice(
             problem.name,
             tuple(rows),
@@ -193,7 +192,7 @@ def advise(
             remaining,
             *trust,
             point,
-            None if turning is None else advise_half_life(turning),
+            base.half_life(own),
             base.outside,
             draws,
             None,

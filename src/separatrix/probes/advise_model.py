@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.dynamics import Base, Frozen, Method, Problem
+from separatrix.dynamics import Base, Frozen, HalfLife, Method, Problem, advise_half_life
 from separatrix.dynamics.continued import Continued
 from separatrix.errors import ComputationError
 from separatrix.fields import Field
@@ -120,16 +120,21 @@ class Model:
             found[player] = replace(frozen, scale=factor, coupled_decay=0.0, buffer=None, imaginary=None)
         return found
 
-    def multipliers_of(self, method: Method) -> list[complex] | None:
-        """Of the method at the present step, largest first; ``None`` without a prediction."""
-        if (
-            self.reduced is None
-            or not method.scheme.linear
-            or not set(method.scheme.lazy_terms) <= set(self.setting.terms)
-        ):
+    def half_life(self, method: Method) -> HalfLife | None:
+        """Of an average that removes the rotations of the method at the present step; ``None`` without a prediction."""
+        scheme = method.scheme
+        if self.reduced is None or not scheme.linear or not set(scheme.lazy_terms) <= set(self.setting.terms):
             return None
-        values = self.reduced.multipliers(method.scheme, self._bases(method))
-        return [complex(m) ** (1 / method.scheme.cycle) if method.scheme.cycle > 1 else complex(m) for m in values]
+        bases = self._bases(method)
+        resolved = self.reduced.multipliers(scheme, bases)
+        if scheme.cycle == 1:
+            return advise_half_life([complex(m) for m in resolved])
+        values, vectors = torch.linalg.eig(self.reduced.period(scheme, bases))
+        here, courses = vectors[:, (values[:, None] - resolved[None, :]).abs().argmin(0)], []
+        for step in self.reduced.steps(scheme, bases):
+            here = step.to(here.dtype) @ here
+            courses.append(here[: self.reduced.space.n].T)
+        return advise_half_life([complex(m) for m in resolved], courses=list(torch.stack(courses, 1).numpy()))
 
 
 def model_of(

@@ -64,6 +64,7 @@ def rotation_findings(
     top = (confirmed or modes)[0]
     growth = found.growth(top)
     average = advise_half_life([complex(found.multipliers[top]) ** (1 / found.steps)])
+    aside = f" Where the mode turns faster within its {found.steps} steps, another one does." if found.steps > 1 else ""
     how = "it was not tried on the real method"
     if top in seen:
         how = f"tried on the real method, it grew by {_rate(seen[top], found):.2%}"
@@ -79,7 +80,7 @@ def rotation_findings(
             1.0,
             "multiplier of the linear map of one period; neutral while T |log |m|| < 1 [mescheder2018, sec. 2]",
             f"Damp it: {PENALTY}, or consensus. {damping(rows)}".rstrip()
-            + (f" What is scored can be an average meanwhile: {average.sentence}" if average.multiplier else ""),
+            + (f" What is scored can be an average meanwhile: {average.sentence}{aside}" if average.multiplier else ""),
         )
     ]
 

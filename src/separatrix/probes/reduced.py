@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
-from separatrix.dynamics.linear_period import LinearPeriod, linear_period
+from separatrix.dynamics.linear_period import LinearPeriod, drawn_steps, linear_period
 from separatrix.dynamics.schemes import Scheme, factors_after
 from separatrix.errors import ComputationError
 from separatrix.fields import Space
@@ -73,6 +73,16 @@ class Reduced:
     def period(self, scheme: Scheme, bases: Mapping[str, Frozen]) -> Tensor:
         """The matrix of :meth:`linear`, ``(N, N)``."""
         return self.linear(scheme, bases).matrix
+
+    def steps(self, scheme: Scheme, bases: Mapping[str, Frozen]) -> list[Tensor]:
+        """The matrices of a period's single steps, in the order in which they are made; their product is :meth:`period`."""
+        draws = scheme.draws(self.space.players)
+
+        def same(matrix: Tensor) -> tuple[Tensor, Tensor]:
+            return matrix.expand(1, draws, *matrix.shape), matrix.new_zeros(1, draws, len(matrix))
+
+        terms = {term: same(matrix) for term, matrix in self.terms.items()}
+        return [maps[0] for maps, _ in drawn_steps(*same(self.matrix), scheme, bases, self.space, terms=terms)]
 
     def multipliers(self, scheme: Scheme, bases: Mapping[str, Frozen]) -> Tensor:
         """The resolved multipliers of one period, largest modulus first, ``(q,)`` complex128.
