@@ -234,7 +234,7 @@ def test_a_budget_leaves_out_what_comes_last_and_says_so() -> None:
 def test_costs_add_up_and_each_part_is_announced() -> None:
     parts: list[str] = []
     found = diagnose(load("quadratic"), progress=parts.append, **SMALL)
-    assert parts == [row["part"] for row in found["cost"]["rows"]]
+    assert list(dict.fromkeys(parts)) == [row["part"] for row in found["cost"]["rows"]]  # each once
     assert found["cost"]["gradients"] == pytest.approx(sum(row["gradients"] for row in found["cost"]["rows"]))
     assert all(row["gradients"] >= 0 for row in found["cost"]["rows"])
 

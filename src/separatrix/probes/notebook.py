@@ -48,4 +48,9 @@ class Notebook:
             return measure()
         finally:
             gradients, seconds = self.subject.gradients - before, time.process_time() - start
-            self.costs.append({"part": part, "gradients": gradients, "seconds": seconds})
+            row = next((row for row in self.costs if row["part"] == part), None)
+            if row is None:
+                row = {"part": part, "gradients": 0.0, "seconds": 0.0}
+                self.costs.append(row)
+            row["gradients"] += gradients
+            row["seconds"] += seconds
