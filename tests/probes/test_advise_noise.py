@@ -20,8 +20,9 @@ from separatrix.dynamics import (
 from separatrix.fields import Space
 from separatrix.linalg import Dense
 from separatrix.probes import advise, leading, reduce
-from separatrix.probes.advise_noise import APART_UP_TO, FORMED_UP_TO, Draws, mean_square
+from separatrix.probes.advise_noise import APART_UP_TO, Draws, mean_square
 from separatrix.probes.advise_range import Tried
+from separatrix.probes.second_moments import FORMED_UP_TO
 from separatrix.zoo import load
 
 

@@ -10,8 +10,9 @@ from separatrix.fields import FunctionField, Space
 from separatrix.linalg import Dense
 from separatrix.probes import advise, leading, reduce
 from separatrix.probes.advise_noise import Draws, mean_square
-from separatrix.probes.advise_range import Tried, safe_steps, transient
+from separatrix.probes.advise_range import Tried, safe_steps
 from separatrix.probes.advise_slow import parted
+from separatrix.probes.advise_transient import transient
 
 # On the negative axis where the multiplier comes by 1 once more.
 RK4_LIMIT = 2.785293563405282

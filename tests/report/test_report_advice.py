@@ -20,7 +20,7 @@ import separatrix as sx
 from separatrix.dynamics import SGD, Alternating, Extragradient, Lookahead, Method, Spread
 from separatrix.errors import InputError
 from separatrix.probes import Advice
-from separatrix.probes.advise_range import Transient
+from separatrix.probes.advise_transient import Transient
 from separatrix.report import advice_figures, advice_tables, lanes
 from separatrix.report.advice_page import advice_to_html, at_a_glance
 from separatrix.zoo import load

@@ -9,7 +9,8 @@ from typing import Any
 
 from separatrix.dynamics import Comparison, Method
 from separatrix.probes.advise_noise import MeanSquare
-from separatrix.probes.advise_range import SafeSteps, Transient
+from separatrix.probes.advise_range import SafeSteps
+from separatrix.probes.advise_transient import Transient
 from separatrix.probes.numbers import growth_percent, number, times
 
 
@@ -115,7 +116,7 @@ def row_data(row: Candidate) -> dict[str, Any]:
         "residual": row.residual,
         "limiting": None if s is None or s.limiting is None else [s.limiting.real, s.limiting.imag],
         "transient": None if t is None else {"at_least": t.value, "step": t.step, "until": t.until},
-        "mean_square": None if n is None else {"growth": n.growth, "error": n.error, "floor": n.floor, "floor_residual": n.floor_residual, "safe_high": row.noisy_high},
+        "mean_square": None if n is None else {"growth": n.growth, "error": n.error, "floor": n.floor, "floor_residual": n.floor_residual, "floor_error": n.floor_error, "safe_high": row.noisy_high},
         "attracts_what_the_flow_leaves": row.attracts,
         "why": row.why,
     }  # fmt: skip

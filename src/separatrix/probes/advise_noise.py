@@ -9,32 +9,31 @@ and the mean rests beside the equilibrium.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from itertools import islice, product
-from math import inf
+from math import inf, isfinite
 
 import torch
+from scipy.linalg import matrix_balance
+from scipy.special import stdtrit
 from torch import Tensor
 
 from separatrix.dynamics import Problem
 from separatrix.dynamics.linear_period import drawn_steps
 from separatrix.dynamics.method import Method
 from separatrix.fields import Field
-from separatrix.linalg import Diagonal, eigenvalues, gmres
 from separatrix.probes.advise_range import Tried, counting
 from separatrix.probes.reduced import Reduced
-from separatrix.probes.second_moments import SecondMoments, Stage
+from separatrix.probes.second_moments import SecondMoments, Stage, at_rest, spectral_radius
 
 # Combinations of draws of one step: all of them up to so many, else so many at random.
 COMBINATIONS = 64
 # Up to this size of the map the steps of a period are kept apart, each with all its draws; beyond, as many combinations of all of them.
 APART_UP_TO = 24
-# Up to this size of the period's map the operator is formed as a matrix; beyond, Krylov search.
-FORMED_UP_TO = 16
-ROUNDS, WIDTH = 100, 1e-5
-TOLERANCE = 1e-6
+# Groups of combinations for the jackknife; rounds that hold every draw once, at least.
+GROUPS, FEWEST = 8, 4
 
 
 @dataclass(frozen=True)
@@ -136,17 +135,19 @@ class MeanSquare:
 
     Attributes:
         growth: of ``E|z|^2`` per period; below 1 it contracts.
-        error: residual of its eigenmatrix; where only some of the combinations of draws were tried, and a floor was asked for, half of
-            what two halves of them differ by besides.
+        error: of the eigenvalue, from its backward error and condition; where only some of the combinations of draws were tried,
+            half of a 95% interval about all of them besides, from a jackknife. 0 where no floor was asked for.
         floor: root mean square distance of the parameters from rest that additive noise keeps up, within the model; infinite
             where ``growth`` is not below 1; ``None`` where it was not asked for.
         floor_residual: of the equation for the second moments, relative.
+        floor_error: half of the same interval about the floor; infinite where some of the combinations without others grow.
     """
 
     growth: float
     error: float
     floor: float | None = None
     floor_residual: float = 0.0
+    floor_error: float = 0.0
 
 
 def mean_square(tried: Tried, draws: Draws, step: float, *, floor: bool = True, seed: int = 0) -> MeanSquare:
@@ -155,7 +156,7 @@ def mean_square(tried: Tried, draws: Draws, step: float, *, floor: bool = True, 
     Modes that do not count (:mod:`~separatrix.probes.advise_range`) are held still: the maps are read in the eigenvectors
     of the mean map that count.
     """
-    stages, sampled = _stages(tried, draws, step, seed)
+    stages, groups = _stages(tried, draws, step, seed)
     n, count = tried.reduced.space.n, stages[0][0].shape[-1]
     weight = torch.zeros(count, count, dtype=stages[0][0].dtype)
     weight[:n, :n] = draws.metric
@@ -167,19 +168,42 @@ def mean_square(tried: Tried, draws: Draws, step: float, *, floor: bool = True, 
         stages[-1] = left @ stages[-1][0], stages[-1][1] @ left.T
     if not len(weight):
         return MeanSquare(0.0, 0.0, 0.0)
+    stages, weight = _balanced(stages, weight)
     moments = SecondMoments([maps for maps, _ in stages])
-    growth, error = _radius(moments)
-    if floor and sampled:
-        first, second = (_radius(SecondMoments([maps.chunk(2)[i] for maps, _ in stages]))[0] for i in (0, 1))
-        error += abs(first - second) / 2
-    if growth >= 1 or not floor:
-        return MeanSquare(growth, error, inf if growth >= 1 else None)
-    rest, residual = _rest(moments, _added(stages))
-    return MeanSquare(growth, error, max(0.0, float((weight * rest).sum())) ** 0.5, residual)
+    growth, error = spectral_radius(moments, judged=floor)
+    if not floor:
+        return MeanSquare(growth, error)
+    length, residual = _floor(moments, stages, weight) if growth < 1 else (inf, 0.0)
+    if not groups:
+        return MeanSquare(growth, error, length, residual)
+    found = []
+    for group in groups:
+        left_over = torch.ones(len(stages[0][0]), dtype=torch.bool)
+        left_over[group] = False
+        fewer = [(maps[left_over], pushes[left_over]) for maps, pushes in stages]
+        moments = SecondMoments([maps for maps, _ in fewer])
+        grown = spectral_radius(moments, judged=False)[0]
+        found.append((grown, _floor(moments, fewer, weight)[0] if max(grown, growth) < 1 else inf))
+    rates, lengths = zip(*found, strict=True)
+    return MeanSquare(growth, error + half_interval(rates), length, residual, half_interval(lengths))
 
 
-def _stages(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[list[tuple[Tensor, Tensor]], bool]:
-    """The maps of each step of a period, ``(t, N, N)`` and ``(t, N)``, and whether only some combinations of draws are among them.
+def half_interval(without: Sequence[float]) -> float:
+    """Half of a 95% interval by the jackknife: from the estimates without one group each, by Student's t."""
+    count, mean = len(without), sum(without) / len(without)
+    if not isfinite(mean):
+        return inf
+    squares = sum((value - mean) ** 2 for value in without)
+    return float(stdtrit(count - 1, 0.975) * ((count - 1) / count * squares) ** 0.5)
+
+
+def _floor(moments: SecondMoments, stages: list[tuple[Tensor, Tensor]], weight: Tensor) -> tuple[float, float]:
+    rest, residual = at_rest(moments, _added(stages))
+    return max(0.0, float((weight * rest).sum())) ** 0.5, residual
+
+
+def _stages(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[list[tuple[Tensor, Tensor]], Sequence[Tensor]]:
+    """The maps of each step of a period, ``(t, N, N)`` and ``(t, N)``; where only some combinations of draws are among them, groups of them.
 
     Steps draw independently of each other, so their combinations need not be listed; in large models the period is taken as
     one step, whose maps cost less.
@@ -190,7 +214,7 @@ def _stages(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[list[tu
     generator = torch.Generator().manual_seed(seed)
     if sampled:
         # Every draw equally often in every place, in random company.
-        rounds = -(-COMBINATIONS // b)
+        rounds = max(-(-COMBINATIONS // b), FEWEST)
         chosen = torch.stack(
             [torch.cat([torch.randperm(b, generator=generator) for _ in range(rounds)]) for _ in range(each)], 1
         )
@@ -200,12 +224,21 @@ def _stages(tried: Tried, draws: Draws, step: float, seed: int) -> tuple[list[tu
     matrices, offsets = draws.matrices[chosen], draws.offsets[chosen]
     stages = drawn_steps(matrices, offsets, scheme, tried.at(step), space, terms=terms)
     if len(stages) == 1 or stages[0][0].shape[-1] <= APART_UP_TO:
-        return stages, sampled
+        return stages, _groups(len(chosen), b) if sampled else ()
     maps, pushes = _picked(stages[0], generator)
     for stage in stages[1:]:
         more, push = _picked(stage, generator)
         maps, pushes = more @ maps, torch.einsum("tij,tj->ti", more, pushes) + push
-    return [(maps, pushes)], True
+    return [(maps, pushes)], _groups(len(maps), len(chosen))
+
+
+def _groups(combinations: int, round_of: int) -> Sequence[Tensor]:
+    """Numbers of combinations that are alike by chance: whole rounds, in which each is there once, where there are enough."""
+    rounds = -(-combinations // round_of)
+    if rounds < FEWEST:
+        return torch.arange(combinations).tensor_split(GROUPS)
+    each = torch.split(torch.arange(combinations), round_of)
+    return [torch.cat([each[i] for i in part]) for part in torch.arange(rounds).tensor_split(min(GROUPS, rounds))]
 
 
 def _picked(stage: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -213,6 +246,22 @@ def _picked(stage: tuple[Tensor, Tensor], generator: torch.Generator) -> tuple[T
     t = len(stage[0])
     places = torch.cat([torch.randperm(t, generator=generator) for _ in range(-(-COMBINATIONS // t))])[:COMBINATIONS]
     return stage[0][places], stage[1][places]
+
+
+def _balanced(stages: list[tuple[Tensor, Tensor]], weight: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+    """The same in units in which the mean map has rows and columns of like length: points and past directions have other sizes.
+
+    The units are powers of two, so that nothing is rounded.
+    """
+    whole = torch.eye(len(weight), dtype=weight.dtype)
+    for maps, _ in stages:
+        whole = maps.mean(0) @ whole
+    _, (units, _) = matrix_balance(whole.numpy(), permute=False, separate=True)
+    d = torch.from_numpy(units).to(weight.dtype)
+    found = list(stages)
+    found[0] = found[0][0] * d, found[0][1]
+    found[-1] = found[-1][0] / d[:, None], found[-1][1] / d
+    return found, d[:, None] * weight * d
 
 
 def _added(stages: list[tuple[Tensor, Tensor]]) -> Tensor:
@@ -228,38 +277,3 @@ def _added(stages: list[tuple[Tensor, Tensor]]) -> Tensor:
         added = Stage(maps)(added) + (pushes.T @ pushes + across + across.T) / len(maps)
         mean = maps.mean(0) @ mean + pushes.mean(0)
     return added
-
-
-def _radius(moments: SecondMoments) -> tuple[float, float]:
-    """Its spectral radius, and the residual of its eigenmatrix, which is positive semidefinite."""
-    n = moments.stages[0].shape[-1]
-    if moments.widest <= FORMED_UP_TO:
-        radius = float(torch.linalg.eigvals(moments.formed()).abs().max())
-        return radius, 1e-12 * radius
-    start = torch.eye(n, dtype=moments.dtype).reshape(-1)
-    found = eigenvalues(
-        moments,
-        1,
-        target="largest",
-        start=start,
-        tol=WIDTH,
-        max_products=ROUNDS,
-        vectors=False,
-        dense_up_to=0,
-        progress=False,
-    )
-    return float(found.values.abs().max()), float(found.residuals.max())
-
-
-def _rest(moments: SecondMoments, noise: Tensor) -> tuple[Tensor, float]:
-    """``X = mean M X M^T + noise``, and its relative residual."""
-    n = len(noise)
-    found = gmres(
-        Diagonal(noise.new_ones(n * n)) - moments,
-        noise.reshape(-1),
-        tol=TOLERANCE,
-        max_products=600,
-        restart=60,
-        progress=False,
-    )
-    return found.value.reshape(n, n), found.residual

@@ -1,4 +1,4 @@
-"""For one method on the small model: the steps that are safe, the best of them, and the growth on the way.
+"""For one method on the small model: the steps that are safe, and the best of them.
 
 A mode counts unless it grows in the flow itself (no step size mends those, :func:`growth_rates`) or is neutral: too slow to
 move in the run that remains. Steps are multiples of the present one.
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
-from separatrix.dynamics.linear_period import Layout, check_linear
+from separatrix.dynamics.linear_period import check_linear
 from separatrix.dynamics.modes import Mode
-from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous
+from separatrix.dynamics.schemes import Scheme, Simultaneous
 from separatrix.probes.advise_slow import parted, slow_up_to, without_slow
 from separatrix.probes.reduced import Reduced
 from separatrix.probes.stability import ROUNDING, SCAN, bisect, growth_rates, without_growing
@@ -31,6 +31,8 @@ LOOK, FINE = 4, 80
 STILL = 1e-9
 # Where no step is too long, the best is sought up to so many times the inverse of the fastest mode.
 LONGEST = 10.0
+# A best step within this factor of a border is said to lie there.
+EDGE = 1.1
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,13 @@ class SafeSteps:
     border: float = BORDER
     short: bool = False
     unresolved: bool = False
+
+    @property
+    def edge(self) -> float | None:
+        """The border that the best step lies at, within a tenth; ``None`` where it lies at none."""
+        if self.best is None:
+            return None
+        return next((e for e in (self.high, self.low) if 0 < e < inf and 1 / EDGE <= self.best / e <= EDGE), None)
 
 
 @dataclass(frozen=True)
@@ -238,67 +247,3 @@ def counting(tried: Tried, step: float) -> tuple[Tensor, Tensor] | None:
     if len(kept) == len(period):
         return None
     return parted(period, kept)
-
-
-def _started(tried: Tried, layout: Layout) -> Tensor:
-    """Point, bases' buffers and the scheme's memory after a start at each unit vector, ``(N, n)``.
-
-    What the scheme remembers of the point, such as lookahead's slow copy, begins where the point does.
-    """
-    here = torch.eye(tried.reduced.space.n, dtype=torch.float64)
-    memory = tried.scheme.memory(tried.reduced.space, here, settled=True)
-    parts = [
-        here if not (owner or name) else memory.get(name) if owner == SCHEME else None for owner, name, _ in layout
-    ]
-    return torch.cat(
-        [here.new_zeros(size, len(here)) if t is None else t for t, (*_, size) in zip(parts, layout, strict=True)]
-    )
-
-
-@dataclass(frozen=True)
-class Transient:
-    """The largest growth of a difference on its way, ``sup_k |M^k|`` on the point's coordinates.
-
-    Attributes:
-        value: at least this much, in the optimiser's metric; 1 where nothing grows first.
-        step: after so many steps of the method.
-        until: the last step looked at.
-    """
-
-    value: float
-    step: int
-    until: int
-
-
-def transient(tried: Tried, step: float, *, steps: int) -> Transient:
-    """``sup_k |M^k|_2`` over a run of ``steps``, on the point, from a fresh start: no momentum, and memories of the point there.
-
-    Where modes do not count, of differences among those that do, memories included. All powers up to 64 periods, then some in each octave, so that the value is a lower bound; in a model of the leading
-    modes it is one besides, since what lives outside of the model is not seen.
-
-    Cost: no gradients; about 130 singular value decompositions of the model's size.
-    """
-    n = tried.reduced.space.n
-    found = tried.reduced.linear(tried.scheme, tried.at(step))
-    period, start = found.matrix, _started(tried, found.layout)
-    if (kept := counting(tried, step)) is not None:
-        basis = torch.linalg.qr(kept[1])[0]
-        period = basis.T @ period @ basis
-        n = len(period)
-        start = torch.eye(n, dtype=period.dtype)
-    last = max(1, steps // tried.scheme.cycle)
-    power, best, where, k = torch.eye(len(period), dtype=period.dtype), 1.0, 0, 0
-    jumps: dict[int, Tensor] = {1: period}
-    while k < last:
-        jump = 1 if k < 64 else 2 ** (k.bit_length() - 4)
-        while jump not in jumps:
-            longest = max(jumps)
-            jumps[2 * longest] = jumps[longest] @ jumps[longest]
-        power, k = jumps[jump] @ power, k + jump
-        block = power[:n] @ start
-        if not bool(torch.isfinite(block).all()):
-            return Transient(inf, k * tried.scheme.cycle, k * tried.scheme.cycle)
-        size = float(torch.linalg.matrix_norm(block, 2))
-        if size > best * (1 + 1e-9):
-            best, where = size, k
-    return Transient(best, where * tried.scheme.cycle, k * tried.scheme.cycle)

@@ -13,10 +13,12 @@ from separatrix.errors import ComputationError
 from separatrix.fields import Field
 from separatrix.probes.advice_row import Candidate, multiple
 from separatrix.probes.advise_model import Model
-from separatrix.probes.advise_noise import FORMED_UP_TO, Draws, MeanSquare, mean_square
-from separatrix.probes.advise_range import STILL, SafeSteps, Tried, safe_steps, transient
+from separatrix.probes.advise_noise import Draws, MeanSquare, mean_square
+from separatrix.probes.advise_range import STILL, SafeSteps, Tried, safe_steps
 from separatrix.probes.advise_slow import without_slow
+from separatrix.probes.advise_transient import transient
 from separatrix.probes.numbers import growth_percent, number
+from separatrix.probes.second_moments import FORMED_UP_TO
 from separatrix.probes.stability import ROUNDING, kind_of
 
 # Steps tried for growth in mean square, over three decades below the limit of the mean; fewer in large models.
@@ -72,7 +74,7 @@ def _with_noise(tried: Tried, found: SafeSteps, draws: Draws) -> tuple[SafeSteps
     rows = [(mean_square(tried, draws, s, floor=False), s) for s in sorted([*steps, found.best])]
     contracting = [s for row, s in rows if row.growth < 1]
     if not contracting:
-        return found, next(row for row, s in rows if s == found.best), 0.0
+        return found, mean_square(tried, draws, found.best), 0.0
     best = min(rows, key=lambda pair: pair[0].growth)[1]
     noise = mean_square(tried, draws, best)
     slowest = tried.multipliers(best)
