@@ -82,6 +82,63 @@ def test_a_line_of_equilibria_is_degenerate_all_along():
     assert all(abs(float(rest.point.sum()) - 1) < 1e-9 for rest in found)
 
 
+@pytest.mark.parametrize("slope", [1.0, 10.0])
+@pytest.mark.parametrize("order", [2, 3, 4, 7])
+def test_a_zero_of_higher_order_is_one_degenerate_point(order, slope):
+    """Newton's step is only a share of the way there, so that names by the derivative found under way would be wrong."""
+    field = FunctionField(
+        lambda z: torch.stack([slope * (z[0] - 0.37) ** order, -z[1]]), torch.zeros(2, dtype=torch.float64)
+    )
+    (rest,) = rest_points(field, BOX)
+    assert rest.kind == "degenerate"
+    assert abs(float(rest.point[0]) - 0.37) < 1e-7
+    assert float(rest.eigenvalues.abs().min()) <= rest.eigenvalue_error
+
+
+def test_a_zero_of_higher_order_in_both_directions_is_found():
+    field = FunctionField(
+        lambda z: (z @ z) ** 2 * torch.stack([-z[0] - z[1], z[0] - z[1]]), torch.zeros(2, dtype=torch.float64)
+    )
+    (rest,) = rest_points(field, BOX)
+    assert rest.kind == "degenerate"
+    assert float(rest.point.norm()) < 1e-7
+
+
+@pytest.mark.parametrize("half", [1e-2, 1e-5, 1e-6])
+def test_two_zeros_close_together_are_both_found_and_named(half):
+    field = FunctionField(lambda z: torch.stack([z[0] ** 2 - half**2, -z[1]]), torch.zeros(2, dtype=torch.float64))
+    node, saddle = rest_points(field, BOX)
+    assert (node.kind, saddle.kind) == ("stable node", "saddle")
+    assert float(saddle.point[0] - node.point[0]) == pytest.approx(2 * half, rel=1e-6)
+
+
+def test_two_zeros_that_rounding_joins_are_one_degenerate_point():
+    field = FunctionField(lambda z: torch.stack([z[0] ** 2 - 1e-16, -z[1]]), torch.zeros(2, dtype=torch.float64))
+    (rest,) = rest_points(field, BOX)
+    assert rest.kind == "degenerate"
+    assert rest.error > 1e-8
+
+
+def test_a_very_stiff_node_is_one_point_where_it_is():
+    field = FunctionField(
+        lambda z: torch.stack([0.3 - z[0], 1e-11 * (0.1 - z[1])]), torch.zeros(2, dtype=torch.float64)
+    )
+    (rest,) = rest_points(field, BOX)
+    assert rest.kind == "stable node"
+    assert rest.point.tolist() == pytest.approx([0.3, 0.1], abs=1e-6)
+
+
+def test_a_zero_in_a_field_that_is_tiny_over_most_of_the_box_is_found():
+    at = torch.tensor([0.1234567, 0.3], dtype=torch.float64)
+
+    def field(z):
+        return torch.stack([torch.expm1(at[0] - z[0]), torch.expm1(at[1] - z[1])]) * torch.exp(-(z @ z))
+
+    (rest,) = rest_points(FunctionField(field, torch.zeros(2, dtype=torch.float64)), ((-15.0, 15.0), (-15.0, 15.0)))
+    assert rest.kind == "stable node or focus"
+    torch.testing.assert_close(rest.point, at)
+
+
 def test_a_field_without_zeros_has_none():
     assert rest_points(FunctionField(lambda x: torch.ones_like(x) + 0 * x, torch.zeros(2)), BOX) == ()
 
@@ -98,3 +155,5 @@ def test_bad_input_is_named():
         rest_points(FunctionField(lambda x: -x, torch.zeros(3)), BOX)
     with pytest.raises(InputError, match="low < high and two starts"):
         rest_points(FunctionField(lambda x: -x, torch.zeros(2)), ((1.0, 1.0), (0.0, 1.0)))
+    with pytest.raises(InputError, match="low < high and two starts"):
+        rest_points(FunctionField(lambda x: -x, torch.zeros(2)), ((-math.inf, math.inf), (0.0, 1.0)))
