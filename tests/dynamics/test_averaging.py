@@ -140,6 +140,23 @@ def test_the_advised_half_life_leaves_exactly_the_gain_asked_for(omega, radius, 
         assert advised.gain == pytest.approx(gain, rel=1e-6)
 
 
+def test_the_sentence_says_the_lag_of_short_averages_too():
+    """Not that of long ones, ``H / ln 2``, which is 0.91 here."""
+    advised = advise_half_life([cmath.exp(3j)], gain=0.5)
+    x, average = point(0.0), Average(point(), half_life=advised.value, ramp=None)
+    average._player = (x,)
+    for step in range(60):
+        x.fill_(float(step))
+        average.update()
+    assert advised.lag == pytest.approx(59 - float(average.value))
+    assert "lags 0.502 updates" in advised.sentence
+
+
+@pytest.mark.parametrize("zero", [0.0, -0.0])
+def test_a_change_of_sign_turns_whatever_the_sign_of_zero(zero):
+    assert advise_half_life([complex(-1.0, zero)]).sentence.startswith("A half-life of 3.45 updates leaves 0.1 of the")
+
+
 def test_the_slowest_rotation_decides_and_decays_do_not():
     slow, fast = cmath.exp(0.01j), cmath.exp(0.5j)
     found = advise_half_life([fast, slow, slow.conjugate(), 0.999, -0.9, 0.2 * cmath.exp(0.001j)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cmath import isfinite, phase
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, log, log2, pi, sqrt
+from math import inf, log2, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -94,15 +94,16 @@ def advise_half_life(
     if courses is not None:
         if len(courses) != len(found):
             raise InputError(f"there are {len(found)} multipliers and {len(courses)} courses; give one for each.")
-        return _of_courses([(m, c) for m, c in zip(found, courses, strict=True) if phase(m) > TURNS], gain)
-    turning = [m for m in found if phase(m) > TURNS]
+        return _of_courses([(m, c) for m, c in zip(found, courses, strict=True) if _turns(m)], gain)
+    turning = [m for m in found if _turns(m)]
     asked = [(half_life, m) for m in turning if (half_life := _half_life(m, gain)) is not None]
     left_out = len(turning) - len(asked)
     if not asked:
         return HalfLife(0.0, 1.0, None, 0.0, left_out, _sentence(0.0, gain, None, left_out))
     value, m = max(asked, key=lambda pair: pair[0])
-    b = _decay(value)
-    return HalfLife(value, ema_gain(m, value), m, b / (1 - b), left_out, _sentence(value, gain, phase(m), left_out))
+    return HalfLife(
+        value, ema_gain(m, value), m, _lag(value), left_out, _sentence(value, gain, abs(phase(m)), left_out)
+    )
 
 
 def _of_courses(turning: Sequence[tuple[complex, NDArray[Any]]], gain: float) -> HalfLife:
@@ -124,11 +125,10 @@ def _of_courses(turning: Sequence[tuple[complex, NDArray[Any]]], gain: float) ->
     if not asked:
         return HalfLife(0.0, 1.0, None, 0.0, left_out, _sentence(0.0, gain, None, left_out))
     value, m, course = max(asked, key=lambda found: found[0])
-    b = _decay(value)
     before = np.concatenate([course[-1:] / m, course[:-1]])
     turn = abs(float(np.angle((before.conj() * course).sum(1)).sum())) / len(course)
     left_over = float(_gains(m, course, np.array([value]))[0])
-    return HalfLife(value, left_over, m, b / (1 - b), left_out, _sentence(value, gain, turn, left_out))
+    return HalfLife(value, left_over, m, _lag(value), left_out, _sentence(value, gain, turn, left_out))
 
 
 def _gains(m: complex, course: NDArray[Any], half_lives: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,6 +163,16 @@ def _decay(half_life: float) -> float:
     return float(2 ** (-1 / half_life))
 
 
+def _lag(half_life: float) -> float:
+    b = _decay(half_life)
+    return b / (1 - b)
+
+
+def _turns(m: complex) -> bool:
+    """Whether it turns; of a pair the upper one. A change of sign is half a turn, whatever the sign of its zero imaginary part."""
+    return abs(phase(m)) > TURNS if m.imag == 0 else phase(m) > TURNS
+
+
 def _sentence(value: float, gain: float, turn: float | None, left_out: int) -> str:
     others = ""
     if left_out:
@@ -172,5 +182,5 @@ def _sentence(value: float, gain: float, turn: float | None, left_out: int) -> s
         return f"No rotation outlives an average; none is needed.{others}"
     return (
         f"A half-life of {value:.3g} updates leaves {gain:.2g} of the rotation of period {2 * pi / turn:.3g}, and lags "
-        f"{value / log(2):.3g} updates behind what drifts.{others}"
+        f"{_lag(value):.3g} updates behind what drifts.{others}"
     )
