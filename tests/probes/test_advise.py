@@ -371,6 +371,22 @@ def test_where_the_linear_picture_does_not_hold_the_advice_is_called_a_guess():
     assert "a guess to be tried" in replace(far, horizon_steps=0).sentence
 
 
+def test_a_best_step_at_the_border_is_said_to_lie_there():
+    """Curvatures 1 and 20: the best step 2 / 21 is 5% below the limit 2 / 20; half of it contracts by a twenty-first."""
+    at_edge = linear(torch.diag(torch.tensor([-1.0, -20.0], dtype=torch.float64)), {"x": 2})
+    found = advise(at_edge, method=Method(SGD(0.01), Simultaneous()), candidates={})
+    row = found["simultaneous, no momentum"]
+    assert row.steps.edge == pytest.approx(10, rel=1e-5)
+    assert (
+        "This best step is 5.0% from the border; at 4.8 times the change of the mean is −4.8% per gradient" in row.why
+    )
+    assert "This lies at the border of its safe steps, up to 10." in found.sentence
+    far = linear(torch.diag(torch.tensor([-1.0, -2.0], dtype=torch.float64)), {"x": 2})
+    found = advise(far, method=Method(SGD(0.01), Simultaneous()), candidates={})
+    assert found["simultaneous, no momentum"].steps.edge is None
+    assert "border" not in str(found)
+
+
 def test_what_does_best_early_need_not_win_a_race_of_several_rounds():
     """A long step comes near soon and is kept away by noise; a short one comes later and nearer."""
     start = torch.tensor([10.0], dtype=torch.float64)

@@ -108,9 +108,12 @@ class Advice:
             if self.horizon_steps == 0
             else "A prediction is a ranking to be tried"
         )
+        edge = (
+            "" if top.steps.edge is None else f"This lies at the border of its safe steps, {range_words(top.steps)}. "
+        )
         return (
             f"Try {top.name} first, at {multiple(top.steps.best)} times the present step: {growth_percent(top.growth)} per gradient is "
-            f"predicted. {what}: advise(problem, race=100) tries it."
+            f"predicted. {edge}{what}: advise(problem, race=100) tries it."
         )
 
     def to_dict(self) -> dict[str, Any]:

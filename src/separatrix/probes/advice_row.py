@@ -109,6 +109,7 @@ def row_data(row: Candidate) -> dict[str, Any]:
         "border_error": None if s is None else s.border,
         "shortest_steps_safe_too": None if s is None else s.low == 0 or s.short,
         "unresolved_above": None if s is None else s.unresolved,
+        "border_near_best_step": None if s is None else s.edge,
         "best_step": None if s is None else s.best,
         "growth_per_gradient": row.growth,
         "growth_per_gradient_of_the_mean": None if s is None else s.growth,

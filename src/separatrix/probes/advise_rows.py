@@ -149,6 +149,8 @@ def _why(
             if found.short
             else f". Below {multiple(found.low)} times it grows: small steps are not safe"
         )
+    if found.edge is not None:
+        text += f". {_edge(tried, found, found.edge)}"
     if attracts:
         text += ". It settles at a point that the flow itself leaves: make sure that this is wanted"
     if passing >= NAMED:
@@ -162,6 +164,16 @@ def _why(
                 f"{number(noise.floor)} from rest"
             )
     return text + "."
+
+
+def _edge(tried: Tried, found: SafeSteps, edge: float) -> str:
+    """How near the border is, and what a step well inside does."""
+    assert found.best is not None
+    text = f"This best step is {abs(edge / found.best - 1):.1%} from the border"
+    inside = found.best / 2 if edge == found.high else found.best * 2
+    if not found.low <= inside <= found.high:
+        return text
+    return f"{text}; at {multiple(inside)} times the change of the mean is {growth_percent(tried.growth(inside))} per gradient"
 
 
 def _turning(m: complex) -> str:
