@@ -7,8 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from separatrix.loading import unnoticed
-
-__version__ = "0.1.0.dev0"
+from separatrix.version import __version__ as __version__
 
 # Public name to the room that holds it.
 _HOMES = {

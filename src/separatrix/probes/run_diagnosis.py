@@ -6,7 +6,6 @@ import platform
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.metadata import version
 from math import isfinite
 from typing import Any
 
@@ -24,6 +23,7 @@ from separatrix.probes.record import SEVERITIES, Diagnosis, Finding
 from separatrix.probes.run_findings import findings_of
 from separatrix.probes.run_response import best_response_of_run
 from separatrix.probes.twins import twins
+from separatrix.version import __version__
 
 HIDDEN = "a Run hides its losses; give them as a Game for eigenvalues and predictions."
 NEED_DERIVATIVES = (
@@ -151,4 +151,4 @@ def _finite(error: float) -> float | None:
 
 def versions() -> dict[str, str]:
     """What a number may depend on."""
-    return {"separatrix": version("separatrix"), "torch": torch.__version__, "python": platform.python_version()}
+    return {"separatrix": __version__, "torch": torch.__version__, "python": platform.python_version()}

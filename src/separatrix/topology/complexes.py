@@ -159,10 +159,12 @@ class CellComplex:
         ones = torch.ones(index.shape[1], dtype=torch.int64)
         values = ones if self.signs is None or modulo_two else self.signs[entries].to(torch.int64)
         shape = (len(rows), len(columns))
-        matrix = torch.sparse_coo_tensor(index, values, shape, check_invariants=False).coalesce()
-        kept = matrix.values() % 2 if modulo_two else matrix.values()
-        index, kept = matrix.indices()[:, kept != 0], kept[kept != 0]
-        return torch.sparse_coo_tensor(index, kept, shape, is_coalesced=True, check_invariants=False)
+        # Said for the whole block, since torch 2.11 warns at coalesce() otherwise.
+        with torch.sparse.check_sparse_tensor_invariants(False):  # type: ignore[no-untyped-call]
+            matrix = torch.sparse_coo_tensor(index, values, shape).coalesce()
+            kept = matrix.values() % 2 if modulo_two else matrix.values()
+            index, kept = matrix.indices()[:, kept != 0], kept[kept != 0]
+            return torch.sparse_coo_tensor(index, kept, shape, is_coalesced=True)
 
     def is_chain_complex(self) -> bool:
         """Whether ``d d = 0``, over Z where signs are known and over GF(2) otherwise."""
