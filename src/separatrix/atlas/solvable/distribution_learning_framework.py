@@ -12,9 +12,10 @@ Paper and code: the planned data were mixtures; here the target's potential lies
 standard deviation of one nat. The base is 1000 uniform points of the cube, so that integrals are sums without error; 300
 features stand for infinitely many. The theorem's rate is n^(-1/4). Steps are linearly implicit and grow by half, up to time 10^7.
 
-Settings: sizes and the last time were chosen after a look at one seed in 2 and 10 dimensions.
+Settings: sizes and the last time were chosen after a look at one seed in 2 and 10 dimensions. Ten seeds left the comparison of 10
+dimensions with 2 undecided, so there are forty; it still is, since the difference lies at its bound.
 
-Runtime: smoke 2 s, full 1 min.
+Runtime: smoke 2 s, full 4 min.
 """
 
 import math
@@ -50,7 +51,7 @@ Row = tuple[float, float, float]
 
 
 def run(scale: Scale) -> Outcome:
-    sizes, seeds, growth = scale.pick((20, 80), (20, 40, 80, 160, 320)), scale.seeds(1, 10), scale.pick(2.0, 1.5)
+    sizes, seeds, growth = scale.pick((20, 80), (20, 40, 80, 160, 320)), scale.seeds(1, 40), scale.pick(2.0, 1.5)
     problems = {(d, seed): Problem(d, seed) for d in scale.pick((2,), (2, 5, 10)) for seed in seeds}
     flows = {(*key, n): p.flow(p.sample(n), growth) for key, p in problems.items() for n in sizes}
     rates: dict[int, list[float]] = {}
