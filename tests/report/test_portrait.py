@@ -46,7 +46,21 @@ def test_a_cycle_and_a_family_of_orbits_are_told_apart():
     turn = FunctionField(lambda x: torch.stack([-x[1], x[0]]), torch.zeros(2, dtype=torch.float64), name="turn")
     found = portrait(turn, box=BOX, basins=False)
     assert (found.cycles, found.rest[0].kind) == ((), "centre?")
-    assert "All orbits around (0, 0) close up: a family of them, and no limit cycle." in found.notes
+    assert found.notes[0].startswith(
+        "All orbits around (0, 0) close up: a family of them, and no limit cycle. (A drift of"
+    )
+
+
+def test_a_cycle_around_a_degenerate_rest_point_is_sought_too():
+    def field(z):
+        square = z @ z
+        return square * torch.stack([z[0] * (1 - square) - z[1], z[1] * (1 - square) + z[0]])
+
+    found = portrait(FunctionField(field, torch.zeros(2, dtype=torch.float64)), box=((-2, 2), (-2, 2)), basins=False)
+    assert [rest.kind for rest in found.rest] == ["degenerate"]
+    assert [cycle.kind for cycle in found.cycles] == ["stable cycle"]
+    found = portrait(load("tandem").field(), box=((-2, 2), (-2, 2)), basins=False)
+    assert found.notes == ("Limit cycles were not sought around the degenerate rest points, of which there are many.",)
 
 
 def test_an_empty_box_is_said_to_be_empty():

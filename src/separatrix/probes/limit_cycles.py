@@ -2,28 +2,28 @@
 
 A closed orbit encloses a rest point (Poincaré's index theorem), so it crosses every ray from that point. Orbits begun along
 the ray are followed until they have gone round once; where they come back to is the return map ``P(r)``, and a cycle is a
-fixed point of it. It attracts where ``|P'| < 1``: ``P'`` is its Floquet multiplier.
+fixed point of it. It attracts where ``|P'| < 1``: ``P'`` is its Floquet multiplier. Where orbits run away from a cycle too
+fast to come round, they are followed backwards in time, in which it attracts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import pi
+from itertools import pairwise
+from math import exp, inf
 
 import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
 from separatrix.fields.field import FunctionField
+from separatrix.probes.return_maps import Box, ReturnMap
 
-Box = tuple[tuple[float, float], tuple[float, float]]
-# Radians around the centre, and shares of the box, that a step of RK4 may go; the error of the map falls as their fourth power.
-ANGLE, STRIDE = 0.08, 1 / 100
 SCAN = 0.5  # steps of the first look, twice as long
-TURNS = 6  # so many times the steps of a circle, before an orbit is given up
 PARTS = 16
-CLOSED = 1e-5  # P(r) - r below this part of the ray counts as zero in the first look
+CLOSED = 1e-5  # where P(r) - r is below this part of the ray, it is compared with its error
+BAND = 3  # so many starts, side by side, that close up within their error are no single cycle
 SAMPLES = 256
 ROUNDING = 1e-12
 
@@ -38,7 +38,7 @@ class LimitCycle:
         period, period_error: in units of the flow's time; errors are the changes when steps are halved.
         radius, radius_error: mean distance, in time, from the centre.
         multiplier, multiplier_error: by which a turn multiplies a small distance from the cycle.
-        residual: by how much the orbit fails to close after a period.
+        residual: by how much the orbit fails to close after a period, followed in the direction of time in which it attracts.
         orbit: ``(m, 2)``, at equal times.
     """
 
@@ -58,8 +58,15 @@ class LimitCycle:
         x, y = (round(c, 6) + 0.0 for c in self.centre.tolist())
         return (
             f"{self.kind} around ({x:.3g}, {y:.3g}), period {self.period:.6g} (within {self.period_error:.1g}), mean radius "
-            f"{self.radius:.6g} (within {self.radius_error:.1g}), multiplier {self.multiplier:.3g}"
+            f"{self.radius:.6g} (within {self.radius_error:.1g}), multiplier {self._multiplier}"
         )
+
+    @property
+    def _multiplier(self) -> str:
+        away = self.multiplier - 1
+        if self.kind != "cycle" and abs(away) < 0.005:
+            return f"1 {'-' if away < 0 else '+'} {abs(away):.2g}"
+        return f"{self.multiplier:.3g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,20 +75,24 @@ class CycleSearch:
 
     Attributes:
         cycles: by radius.
-        families: rest points around which all orbits close up, so that none is isolated, ``(k, 2)``.
-        evaluations: of the field, by batches of orbits.
+        families: rest points around which orbits close up as far as can be told, so that none is isolated, ``(k, 2)``.
+        family_errors: what these orbits may miss by in a turn, in parts of the ray: ``(k,)``. A slower drift is not seen.
+        given_up: orbits, of all that were followed, for which the steps did not suffice: the field is stiff there, and cycles may be missed.
+        evaluations: of the field or its derivative, by batches of orbits.
     """
 
     cycles: tuple[LimitCycle, ...]
     families: Tensor
+    family_errors: Tensor
+    given_up: int
     evaluations: int
 
 
 def limit_cycles(field: FunctionField, centres: Sequence[Tensor], box: Box, *, starts: int = 96) -> CycleSearch:
     """The limit cycles in a box that go round one of some rest points.
 
-    Cycles closer together than a ``starts``-th of the ray, and an even number of them between two starts, can be missed;
-    so can one that leaves the box.
+    Cycles closer together than a ``starts``-th of the ray, and an even number of them between two starts (a semistable one
+    too), can be missed; so can one that leaves the box.
 
     Args:
         field: planar and pure.
@@ -92,7 +103,7 @@ def limit_cycles(field: FunctionField, centres: Sequence[Tensor], box: Box, *, s
     Raises:
         InputError: a field of another dimension, or fewer than 8 starts.
 
-    Cost: some thousand evaluations of batches of ``starts`` points for each centre.
+    Cost: some thousand evaluations of batches of ``starts`` points for each centre, twice that where orbits run away.
     """
     if field.space.n != 2:
         raise InputError(f"limit cycles are sought in the plane, {field.name!r} has {field.space.n} dimensions.")
@@ -100,184 +111,131 @@ def limit_cycles(field: FunctionField, centres: Sequence[Tensor], box: Box, *, s
         raise InputError(f"starts must be at least 8, got {starts}.")
     found: list[LimitCycle] = []
     families: list[Tensor] = []
+    errors: list[float] = []
     before = field.gradients
-    search = _Search(field, box)
+    forward, backward = ReturnMap(field, box), ReturnMap(field, box, sign=-1.0)
+    r = (torch.arange(starts, dtype=field.dtype, device=field.device) + 0.5) / starts
     for centre in centres:
-        ray = search.ray(centre)
-        r = (torch.arange(starts, dtype=field.dtype, device=field.device) + 0.5) / starts
-        gap, side = search.gaps(centre, ray, r, SCAN)
-        if int((gap.abs() < CLOSED).sum()) > 0.5 * int(torch.isfinite(gap).sum()) > 0:
+        brackets, closed, complete, finer = _brackets(forward, centre, r)
+        if closed is not None:
             families.append(centre.detach().cpu())
+            errors.append(closed)
             continue
-        both = (gap[:-1] * gap[1:] < 0) & (side[:-1] == side[1:])
-        for i in both.nonzero()[:, 0].tolist():
-            cycle = search.refined(centre, ray, float(r[i]), float(r[i + 1]))
-            if cycle is not None and not any(_same(cycle, other, search.size) for other in found):
-                found.append(cycle)
+        here = [_refined(forward, centre, a, b, finer) for a, b in brackets]
+        if not complete or None in here:
+            others, _, _, finer = _brackets(backward, centre, r)
+            here += [_refined(backward, centre, a, b, finer) for a, b in others]
+        kept: list[LimitCycle] = []
+        for number, cycle in enumerate(here):
+            # One search does not find a cycle twice.
+            known = [*found, *(kept if number >= len(brackets) else [])]
+            if cycle is not None and not any(_same(cycle, other) for other in known):
+                kept.append(cycle)
+        found += kept
     return CycleSearch(
         tuple(sorted(found, key=lambda cycle: cycle.radius)),
         torch.stack(families) if families else torch.zeros(0, 2),
+        torch.tensor(errors, dtype=torch.float64),
+        forward.given_up + backward.given_up,
         int(field.gradients - before),
     )
 
 
-class _Search:
-    def __init__(self, field: FunctionField, box: Box) -> None:
-        self.field = field
-        self.low, self.high = (
-            torch.tensor(side, dtype=field.dtype, device=field.device) for side in zip(*box, strict=True)
-        )
-        self.size = float((self.high - self.low).norm())
-        self.value = torch.vmap(field.function)
-
-    def ray(self, centre: Tensor) -> Tensor:
-        """The longest way from the centre to the border, along an axis."""
-        c = centre.to(self.low)
-        room = torch.cat([self.high - c, c - self.low])
-        way = int(room.argmax())
-        ray = torch.zeros_like(c)
-        ray[way % 2] = float(room[way]) * (1 if way < 2 else -1)
-        return ray
-
-    def gaps(self, centre: Tensor, ray: Tensor, r: Tensor, finer: float) -> tuple[Tensor, Tensor]:
-        """``P(r) - r`` in units of the ray, NaN where an orbit does not come round; and the sense in which it goes round."""
-        ends, _, side = self.returns(centre, ray, r, finer)
-        back = ((ends - centre.to(ends)) @ ray) / (ray @ ray)
-        return back - r, side
-
-    def returns(self, centre: Tensor, ray: Tensor, r: Tensor, finer: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Where orbits from the ray are after a turn, and when."""
-        c = centre.to(self.low)
-        x = c + r[:, None] * ray
-        turned, time = torch.zeros_like(r), torch.zeros_like(r)
-        ends, when, side = torch.full_like(x, torch.nan), torch.full_like(r, torch.nan), torch.zeros_like(r)
-        going = torch.ones_like(r, dtype=torch.bool)
-        margin = 0.5 * (self.high - self.low)
-        for _ in range(int(TURNS * finer * 2 * pi / ANGLE)):
-            if not bool(going.any()):
-                break
-            here, v = x[going], self.v(x[going])
-            speed = v.norm(dim=1).clamp(min=1e-300)
-            dt = (
-                torch.minimum(ANGLE * (here - c).norm(dim=1), torch.full_like(speed, STRIDE * self.size))
-                / speed
-                / finer
-            )
-            there = self.step(here, dt, v)
-            angle = turned[going] + _angle(here - c, there - c)
-            around = angle.abs() >= 2 * pi
-            if bool(around.any()):
-                dt_last, last = self.last(here[around], dt[around], v[around], c, turned[going][around])
-                place = going.nonzero()[:, 0][around]
-                ends[place], when[place], side[place] = last, time[place] + dt_last, angle[around].sign()
-            time[going] += dt
-            turned[going] = angle
-            x[going] = there
-            lost = ~torch.isfinite(there).all(dim=1) | ((there < self.low - margin) | (there > self.high + margin)).any(
-                dim=1
-            )
-            going[going.nonzero()[:, 0][around | lost]] = False
-        return ends, when, side
-
-    def last(self, x: Tensor, dt: Tensor, v: Tensor, c: Tensor, turned: Tensor) -> tuple[Tensor, Tensor]:
-        """The part of a step after which the turn is whole, by the secant rule."""
-        low, high = torch.zeros_like(dt), torch.ones_like(dt)
-        full = turned + _angle(x - c, self.step(x, dt, v) - c)
-        missing = turned.abs() - 2 * pi
-        over = full.abs() - 2 * pi
-        part = high
-        for _ in range(6):
-            part = (low * over - high * missing) / (over - missing)
-            value = (turned + _angle(x - c, self.step(x, part * dt, v) - c)).abs() - 2 * pi
-            low, missing, high, over = (
-                torch.where(value < 0, part, low),
-                torch.where(value < 0, value, missing),
-                torch.where(value < 0, high, part),
-                torch.where(value < 0, over, value),
-            )
-        return part * dt, self.step(x, part * dt, v)
-
-    def refined(self, centre: Tensor, ray: Tensor, a: float, b: float) -> LimitCycle | None:
-        """The cycle between two starts, ``None`` where the map only jumps there."""
-        wide = b - a
-        found = []
-        for finer in (1, 2):
-            fixed = self.fixed(centre, ray, a, b, finer, rounds=2)
-            if fixed is None:
-                return None
-            # The slope from a stencil that is wide against rounding and narrow against the curvature of the map.
-            width = 0.01 * wide
-            r = torch.tensor([fixed - width, fixed, fixed + width], dtype=self.low.dtype, device=self.low.device)
-            after, when, _ = self.returns(centre, ray, r, finer)
-            back = ((after - centre.to(after)) @ ray) / (ray @ ray)
-            if not bool(torch.isfinite(back).all()) or abs(float(back[1]) - fixed) > 1e-3 * wide:
-                return None
-            found.append((fixed, float(when[1]), float(back[2] - back[0]) / (2 * width)))
-            a, b = fixed - 0.05 * wide, fixed + 0.05 * wide
-        (rough_fixed, rough_period, rough_multiplier), (fixed, period, multiplier) = found
-        c = centre.to(self.low)
-        orbit, residual = self.orbit(c + fixed * ray, period, SAMPLES)
-        middle, radius = _mean_radius(orbit)
-        _, rough_radius = _mean_radius(self.orbit(c + rough_fixed * ray, rough_period, SAMPLES // 2)[0])
-        multiplier_error = abs(multiplier - rough_multiplier) + 1e-6
-        kind = "cycle"
-        if abs(abs(multiplier) - 1) > multiplier_error:
-            kind = "stable cycle" if abs(multiplier) < 1 else "unstable cycle"
-        return LimitCycle(
-            kind,
-            middle.cpu(),
-            period,
-            abs(period - rough_period) + ROUNDING * period,
-            radius,
-            abs(radius - rough_radius) + ROUNDING * radius,
-            multiplier,
-            multiplier_error,
-            residual,
-            orbit.cpu(),
-        )
-
-    def fixed(self, centre: Tensor, ray: Tensor, a: float, b: float, finer: int, rounds: int) -> float | None:
-        """Where ``P(r) = r`` between two starts, by cutting the bracket in parts and then along the chord."""
-        for _ in range(rounds):
-            r = torch.linspace(a, b, PARTS + 1, dtype=self.low.dtype, device=self.low.device)
-            gap, side = self.gaps(centre, ray, r, finer)
-            both = ((gap[:-1] * gap[1:] <= 0) & (side[:-1] == side[1:])).nonzero()[:, 0]
-            if len(both) == 0:
-                return None
-            i = int(both[0])
-            a, b = float(r[i]), float(r[i + 1])
-            at_a, at_b = float(gap[i]), float(gap[i + 1])
-        return a + (b - a) * (at_a / (at_a - at_b) if at_a != at_b else 0.5)
-
-    def orbit(self, start: Tensor, period: float, samples: int) -> tuple[Tensor, float]:
-        """Points at equal times over a period, and the distance by which the orbit fails to close."""
-        x = start[None]
-        dt = torch.full((1,), period / samples, dtype=x.dtype, device=x.device)
-        points = []
-        for _ in range(samples):
-            points.append(x[0])
-            x = self.step(x, dt, self.v(x))
-        return torch.stack(points), float((x[0] - start).norm())
-
-    def v(self, x: Tensor) -> Tensor:
-        self.field.gradients += 1
-        with torch.no_grad():
-            found: Tensor = self.value(x)
-        return found
-
-    def step(self, x: Tensor, dt: Tensor, k1: Tensor) -> Tensor:
-        """One step of the classical Runge-Kutta method, ``dt`` for each point."""
-        h = dt[:, None]
-        k2 = self.v(x + h / 2 * k1)
-        k3 = self.v(x + h / 2 * k2)
-        k4 = self.v(x + h * k3)
-        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+def _brackets(
+    search: ReturnMap, centre: Tensor, r: Tensor
+) -> tuple[list[tuple[float, float]], float | None, bool, int]:
+    """Starts between which there is a cycle; within what all orbits close up, if they do; whether all came round; how fine
+    the steps must be.
+    """
+    ray = search.ray(centre)
+    gap, side = search.gaps(centre, ray, r, SCAN)
+    noise, finer = torch.zeros_like(gap), 1
+    if bool((gap.abs() < CLOSED).any()):
+        rough, _ = search.gaps(centre, ray, r, 1)
+        gap, side = search.gaps(centre, ray, r, 2)
+        finer = 2
+        # Four times the error that is left after halving steps of the fourth order.
+        noise = (gap - rough).abs() / 4 + ROUNDING + 100 * torch.finfo(r.dtype).eps
+    finite = torch.isfinite(gap)
+    unsure = gap.abs() <= noise
+    if int(unsure.sum()) > 0.5 * int(finite.sum()) > 0:
+        return [], float(noise[unsure].max()), True, finer
+    known = (finite & ~unsure).nonzero()[:, 0].tolist()
+    found = [
+        (float(r[i]), float(r[j]))
+        for i, j in pairwise(known)
+        if j - i <= BAND
+        and bool(finite[i:j].all())
+        and bool(side[i] == side[j])
+        and bool(gap[i] < 0) != bool(gap[j] < 0)
+    ]
+    return found, None, bool(finite.all()), finer
 
 
-def _angle(before: Tensor, after: Tensor) -> Tensor:
-    """The angle from one direction to another, in (-pi, pi]."""
-    cross = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    return torch.atan2(cross, (before * after).sum(dim=1))
+def _refined(search: ReturnMap, centre: Tensor, a: float, b: float, finer: int) -> LimitCycle | None:
+    """The cycle between two starts, ``None`` where the map only jumps there."""
+    wide, ray, c = b - a, search.ray(centre), centre.to(search.low)
+    found = []
+    for steps in (finer, 2 * finer):
+        fixed = _fixed(search, centre, ray, a, b, steps, rounds=2)
+        if fixed is None:
+            return None
+        # The slope from a stencil that is wide against rounding and narrow against the curvature of the map.
+        width = 0.01 * wide
+        r = torch.tensor([fixed - width, fixed, fixed + width], dtype=search.low.dtype, device=search.low.device)
+        after, when, _ = search.returns(centre, ray, r, steps)
+        back = ((after - c) @ ray) / (ray @ ray)
+        if not bool(torch.isfinite(back).all()) or abs(float(back[1]) - fixed) > 1e-3 * wide:
+            return None
+        found.append((fixed, float(when[1]), float(back[2] - back[0]) / (2 * width)))
+        # Where orbits drift slowly, what an error of the steps shifts the fixed point by is not small.
+        apart = (0.05 if finer == 1 else 0.5) * wide
+        a, b = fixed - apart, fixed + apart
+    (rough_fixed, rough_period, rough_multiplier), (fixed, period, multiplier) = found
+    error = abs(multiplier - rough_multiplier) + 1e-6
+    attracts = None if abs(abs(multiplier) - 1) <= error else abs(multiplier) < 1
+    # Followed in the direction of time in which it attracts.
+    sense = -1 if attracts is False else 1
+    orbit, residual = search.orbit(c + fixed * ray, sense * period, SAMPLES)
+    middle, radius = _mean_radius(orbit)
+    _, rough_radius = _mean_radius(search.orbit(c + rough_fixed * ray, sense * rough_period, SAMPLES // 2)[0])
+    if search.sign < 0:
+        power, spread = search.log_multiplier(orbit, period)
+        multiplier, error = _exp(-power), _exp(-power + spread) - _exp(-power)
+        attracts = None if attracts is None else not attracts
+        sense = -sense
+    if sense < 0:  # in the direction of motion, whatever was followed
+        orbit = torch.cat([orbit[:1], orbit[1:].flip(0)])
+    return LimitCycle(
+        "cycle" if attracts is None else "stable cycle" if attracts else "unstable cycle",
+        middle.cpu(),
+        period,
+        abs(period - rough_period) + ROUNDING * period,
+        radius,
+        abs(radius - rough_radius) + ROUNDING * radius,
+        multiplier,
+        error,
+        residual,
+        orbit.cpu(),
+    )
+
+
+def _fixed(search: ReturnMap, centre: Tensor, ray: Tensor, a: float, b: float, finer: int, rounds: int) -> float | None:
+    """Where ``P(r) = r`` between two starts, by cutting the bracket in parts and then along the chord."""
+    for _ in range(rounds):
+        r = torch.linspace(a, b, PARTS + 1, dtype=search.low.dtype, device=search.low.device)
+        gap, side = search.gaps(centre, ray, r, finer)
+        both = ((gap[:-1] * gap[1:] <= 0) & (side[:-1] == side[1:])).nonzero()[:, 0]
+        if len(both) == 0:
+            return None
+        i = int(both[0])
+        a, b = float(r[i]), float(r[i + 1])
+        at_a, at_b = float(gap[i]), float(gap[i + 1])
+    return a + (b - a) * (at_a / (at_a - at_b) if at_a != at_b else 0.5)
+
+
+def _exp(power: float) -> float:
+    return exp(power) if power < 700 else inf
 
 
 def _mean_radius(orbit: Tensor) -> tuple[Tensor, float]:
@@ -285,7 +243,11 @@ def _mean_radius(orbit: Tensor) -> tuple[Tensor, float]:
     return middle, float((orbit - middle).norm(dim=1).mean())
 
 
-def _same(one: LimitCycle, other: LimitCycle, size: float) -> bool:
-    """Whether two cycles, found from two centres, are one."""
-    near = float(torch.cdist(one.orbit[:1], other.orbit).min())
-    return near < 2 * one.radius * 2 * pi / SAMPLES + 1e-6 * size and abs(one.period - other.period) < 1e-3 * one.period
+def _same(one: LimitCycle, other: LimitCycle) -> bool:
+    """Whether two cycles, found from two centres or in both directions of time, are one."""
+    size = max(one.radius, other.radius)
+    return (
+        float((one.centre - other.centre).norm()) < 1e-3 * size + 10 * (one.radius_error + other.radius_error)
+        and abs(one.radius - other.radius) < 1e-3 * size + 10 * (one.radius_error + other.radius_error)
+        and abs(one.period - other.period) < 1e-3 * one.period + 10 * (one.period_error + other.period_error)
+    )

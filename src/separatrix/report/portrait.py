@@ -32,6 +32,7 @@ from separatrix.topology.field_flow import rk4
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 PLANES = ("mode", "turning", "path", "random")
+MOST_DEGENERATE = 4  # a curve of zeros shows as many of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,11 +213,21 @@ def portrait(
     curves = [curve for point in rest if point.kind == "saddle" for curve in _stable_curves(whole, point, box)]
     found = replace(found, rest=rest, separatrices=tuple(curves))
     if cycles:
-        search = limit_cycles(whole, [r.point for r in rest if r.kind not in ("saddle", "degenerate")], box)
-        notes += [
-            f"All orbits around ({x:.3g}, {y:.3g}) close up: a family of them, and no limit cycle."
-            for x, y in search.families
-        ]
+        within = [r for r in rest if r.kind != "saddle"]
+        if sum(r.kind == "degenerate" for r in within) > MOST_DEGENERATE:
+            within = [r for r in within if r.kind != "degenerate"]
+            notes.append("Limit cycles were not sought around the degenerate rest points, of which there are many.")
+        search = limit_cycles(whole, [r.point for r in within], box)
+        for (x, y), error in zip((search.families.double() + 0.0).tolist(), search.family_errors.tolist(), strict=True):
+            at = f"({round(x, 6) + 0.0:.3g}, {round(y, 6) + 0.0:.3g})"
+            notes.append(
+                f"All orbits around {at} close up: a family of them, and no limit cycle. (A drift of less than {error:.1g} of the "
+                "box a turn would not be seen.)"
+            )
+        if search.given_up:
+            notes.append(
+                f"Limit cycles may be missing: the field is stiff, and {search.given_up} orbits were given up."
+            )
         found = replace(found, cycles=search.cycles, notes=tuple(notes))
     return replace(found, basins=field_basins(whole, box, resolution=cells)) if basins else found
 
