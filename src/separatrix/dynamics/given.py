@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
+from separatrix.dynamics.lengths import length
 from separatrix.errors import InputError
 from separatrix.fields import Field, Game
 from separatrix.fields.field import Rows
@@ -64,5 +65,5 @@ class GivenGradients(Field):
             for i, grad in zip(owned, grads, strict=True):
                 # A copy: zero_grad(set_to_none=False) will write into this very tensor.
                 rows[player, i] = torch.zeros_like(self.game.parameters[i]) if grad is None else -grad.detach()
-            self.norms[player] = float(self.space.join([rows[player, i] for i in owned]).norm())
+            self.norms[player] = length(self.space.join([rows[player, i] for i in owned]))
         return rows

@@ -148,7 +148,7 @@ def _gains(m: complex, course: NDArray[Any], half_lives: NDArray[np.float64]) ->
 def _half_life(m: complex, gain: float) -> float | None:
     """``None`` where no average that the mode outlives leaves so little of it."""
     r, g2 = abs(m), gain * gain
-    a, half, c = 1 - g2 / r**2, 1 - g2 * (m.real / r) / r, 1 - g2
+    a, half, c = 1 - (gain / r) ** 2, 1 - g2 * (m.real / r) / r, 1 - g2
     inside = half * half - a * c
     if inside < 0:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import lcm
+from math import inf, lcm
 
 import torch
 from torch import Tensor
@@ -34,7 +34,7 @@ class LinearPeriod:
 
     def multipliers(self) -> Tensor:
         """All eigenvalues, largest modulus first, ``(N,)`` complex."""
-        values = torch.linalg.eigvals(self.matrix)
+        values = finite_eigenvalues(self.matrix)
         ordered: Tensor = values[values.abs().argsort(descending=True)]
         return ordered
 
@@ -190,9 +190,19 @@ def multipliers(scheme: Scheme, z: complex | Tensor, mode: Mode | None = None, *
     many = torch.as_tensor(z, dtype=torch.complex128)
     bases = {"x": Frozen(step, mode or Mode())}
     columns, _ = _run(_ModesEvaluation(many / step), scheme, bases, Space.of_sizes({"x": 1}), torch.zeros_like(many))
-    values = torch.linalg.eigvals(columns.movedim((0, 1), (-2, -1)))
+    values = finite_eigenvalues(columns.movedim((0, 1), (-2, -1)))
     ordered: Tensor = values.gather(-1, values.abs().argsort(dim=-1, descending=True))
     return ordered
+
+
+def finite_eigenvalues(matrices: Tensor) -> Tensor:
+    """All eigenvalues of ``(..., N, N)``; infinite ones where steps so long overflow, from which LAPACK does not come back."""
+    whole = torch.isfinite(matrices).flatten(-2).all(-1)
+    try:
+        values = torch.linalg.eigvals(torch.where(whole[..., None, None], matrices, torch.zeros_like(matrices)))
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # just below the largest number
+        return torch.full(matrices.shape[:-1], complex(inf, 0), dtype=torch.complex128)
+    return torch.where(whole[..., None], values, torch.full_like(values, complex(inf, 0)))
 
 
 class _MatrixEvaluation:

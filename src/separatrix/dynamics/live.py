@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.accumulated import Accumulated
+from separatrix.dynamics.lengths import length
 from separatrix.errors import InputError, SeparatrixError, raised_by
 from separatrix.fields import Field, Game
 from separatrix.fields.batches import moved
@@ -108,7 +109,7 @@ class LiveField(Field):
 
     def _note(self, player: str, v: Tensor, grads: Sequence[Tensor]) -> None:
         """Keep the length of a player's first direction, and raise where one is not finite."""
-        norm = float(v.norm())
+        norm = length(v)
         self.norms.setdefault(player, norm)
         # The norm is cheaper than a look at every entry, which only decides where it overflows.
         if not isfinite(norm) and not bool(torch.isfinite(v).all()):

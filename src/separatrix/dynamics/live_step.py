@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import isfinite
+from math import hypot, isfinite
 from typing import Any
 
 import torch
@@ -98,7 +98,7 @@ class LiveStep:
         return following, Step(
             number + 1,
             {p: {term: float(value) for term, value in terms.items()} for p, terms in field.losses.items()},
-            sum(n * n for n in norms.values()) ** 0.5,
+            hypot(*norms.values()),
             norms,
             evaluate.gradients,
             evaluate.residual,

@@ -16,6 +16,7 @@ from math import hypot, isfinite
 import torch
 from torch import Tensor
 
+from separatrix.dynamics.lengths import length
 from separatrix.errors import NonFiniteError
 from separatrix.linalg import Diagonal, LinearOperator, gmres
 
@@ -165,6 +166,8 @@ def solve_general_pair(
     own_size = _length(right)
     if own_size == 0:
         return right, d_b, 0.0
+    if not isfinite(own_size):
+        _residual(right)
     last = _Last(to_b)
     through = Diagonal(scale_a) @ (to_a @ (Diagonal(scale_b) @ last))
     found = gmres(Implicit(through), right, tol=tol * size / own_size, max_products=max_products)
@@ -205,8 +208,7 @@ class _Last(LinearOperator):
 
 
 def _length(*parts: Tensor) -> float:
-    """In float64, where the squares of small steps do not vanish."""
-    return hypot(*(float(torch.linalg.vector_norm(part, dtype=torch.float64)) for part in parts))
+    return hypot(*(length(part.double()) for part in parts))
 
 
 def _residual(error: Tensor) -> float:

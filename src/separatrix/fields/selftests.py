@@ -73,9 +73,15 @@ def test_adjoint(jacobian: Jacobian) -> None:
     generator = torch.Generator().manual_seed(2)
     u, v = (_draw(jacobian, generator) for _ in range(2))
     forward, backward = jacobian._sum(jacobian._push([v])[0]), jacobian._apply_transpose(u)
+    u, v, forward, backward = u.double(), v.double(), forward.double(), backward.double()
     gap = abs(float(u @ forward) - float(backward @ v))
     scale = float(u.norm() * forward.norm()) + float(backward.norm() * v.norm())
     if gap > rounding(jacobian.dtype) * scale:
+        if scale < torch.finfo(jacobian.dtype).tiny / torch.finfo(jacobian.dtype).eps:
+            raise ComputationError(
+                f"the products with the Jacobian of {jacobian.field.name!r} are so small that they vanish in {jacobian.dtype}; multiply "
+                "the losses by a large number, and divide the rates by it."
+            )
         raise WrongDerivativeError(
             f"the products J @ v and J.T @ u of {jacobian.field.name!r} contradict each other: <u, J v> and <J.T u, v> differ "
             f"by {gap:.3g} at scale {scale:.3g}. An operator in the losses has a wrong double backward; use J.T only, or sx.Run."

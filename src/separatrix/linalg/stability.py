@@ -183,7 +183,8 @@ def _dense(operator: LinearOperator, k: int, tol: float, generator: torch.Genera
             conditions = np.maximum(np.linalg.norm(np.linalg.inv(X), axis=1), 1.0)
     except np.linalg.LinAlgError:
         conditions = np.full(n, np.inf)
-    spread = conditions * (np.linalg.norm(A @ X - X * values, axis=0) + rounding)
+    # By hypot, since squares of very large or small entries overflow or vanish.
+    spread = conditions * (np.hypot.reduce(np.abs(A @ X - X * values), axis=0) + rounding)
     spread[np.isnan(spread)] = 0.0  # infinite condition times no error at all
     nearest = (found.values[:, None] - torch.from_numpy(values)[None, :]).abs().argmin(dim=1)
     clear = bool((np.abs(values.real) > spread).all())

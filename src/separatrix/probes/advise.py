@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from separatrix.dynamics import SGD, GameOptimizer, Method, Problem, Simultaneous
@@ -239,7 +240,10 @@ def _row(
     """A candidate on the model of the field that it sees, which is measured where it is not known yet."""
     key = base.key(candidate)
     if key not in known:
-        known[key] = model_of(problem, field, candidate, **options)
+        try:
+            known[key] = model_of(problem, field, candidate, **options)
+        except ComputationError as error:  # a transform may overflow, or have no derivatives, where the field has them
+            known[key] = replace(base, reduced=None, draws=None, gradients=0.0, why_not=str(error))
         costs[title] = known[key].gradients
     return predicted(title, candidate, known[key], field, flow=base, remaining=remaining, remedy=remedy)
 

@@ -102,6 +102,8 @@ class Tried:
         return self.reduced.multipliers(self.scheme, self.at(step))
 
     def _counting(self, values: Tensor, step: float) -> Tensor:
+        if not bool(torch.isfinite(values).all()):  # a step so long that its map overflows
+            return values
         kept = without_growing(values, self.growing, self.scheme, self.bases, step)
         return without_slow(kept, self.paces, step) if self.neutral else kept
 
@@ -237,7 +239,7 @@ def _least(tried: Tried, low: float, high: float) -> float:
         else:
             low = a
         ratio = high / low
-    return float((low * high) ** 0.5)
+    return float(low**0.5 * high**0.5)
 
 
 def counting(tried: Tried, step: float) -> tuple[Tensor, Tensor] | None:

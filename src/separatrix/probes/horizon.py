@@ -157,5 +157,6 @@ def _drift(setting: Setting, states: States, weight: Tensor) -> float:
         scale, own = space.take(setting.scale, player), space.take(weight, player)
         moved = torch.as_tensor(now.scale, dtype=own.dtype, device=own.device) / scale - 1
         if bool(own.any()):
+            own = own / own.abs().max()  # squares of a small field vanish
             drifts.append(float((own * moved).norm() / own.norm()))
     return max(drifts, default=0.0)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from separatrix.dynamics.bases import Frozen
-from separatrix.dynamics.linear_period import LinearPeriod, drawn_steps, linear_period
+from separatrix.dynamics.linear_period import LinearPeriod, drawn_steps, finite_eigenvalues, linear_period
 from separatrix.dynamics.schemes import Scheme, factors_after
 from separatrix.errors import ComputationError
 from separatrix.fields import Space
@@ -87,11 +87,12 @@ class Reduced:
     def multipliers(self, scheme: Scheme, bases: Mapping[str, Frozen]) -> Tensor:
         """The resolved multipliers of one period, largest modulus first, ``(q,)`` complex128.
 
-        A mode of the model counts as resolved where its leak is below 5% of ``|m - 1|``; in an exact model all count.
+        A mode of the model counts as resolved where its leak is below 5% of ``|m - 1|``; in an exact model all count. All are infinite
+        at a step so long that the map overflows.
         """
         period = self.period(scheme, bases)
-        if self.exact:
-            values = torch.linalg.eigvals(period)
+        if self.exact or not bool(torch.isfinite(period).all()):
+            values = finite_eigenvalues(period)
         else:
             values, vectors = torch.linalg.eig(period.T)
             values = values[self._leak(vectors, bases, scheme, period) <= RESOLVED * (values - 1).abs()]

@@ -227,7 +227,7 @@ def growth_rates(reduced: Reduced, *, above: float = 0.0) -> Tensor:
 def bisect(holds: Callable[[float], bool], inside: float, outside: float, tol: float = 1e-9) -> float:
     """The border between ``inside``, where ``holds`` is true, and ``outside``, where it is not."""
     while outside / inside - 1 > tol:
-        middle = (inside * outside) ** 0.5
+        middle = inside**0.5 * outside**0.5  # the product itself may overflow or vanish
         inside, outside = (middle, outside) if holds(middle) else (inside, middle)
     return inside
 
