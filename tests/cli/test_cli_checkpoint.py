@@ -272,3 +272,54 @@ def test_other_contents_are_named(refused) -> None:
 def test_a_field_has_no_players_to_load(refused) -> None:
     torch.save(_gan(), "c.pt")
     assert "this command needs a Game" in refused("diagnose", "game.py:field", "--checkpoint", "c.pt")
+
+
+AVERAGED = """
+from dataclasses import replace
+
+from separatrix.dynamics import Average, Clock
+
+clock = Clock()
+averages = {"G": Average(trained.game.models["G"], half_life=3.0, ramp=None)}
+problem = replace(
+    trained, averages=averages, state={"clock": clock}, after=clock.tick,
+    score=lambda m: {"size": float(m["G"].weight.detach().norm())}, better={"size": "lower"},
+)
+"""
+
+
+def test_averages_and_other_state_go_on_too_and_both_scores_are_told(cli) -> None:
+    Path("averaged.py").write_text(Path("game.py").read_text() + AVERAGED)
+    run = ("train", "averaged.py:problem", "--json", "-o")
+    whole = cli(*run, "whole.pt", "--steps", "9")
+    assert whole.code == 0, whole.err
+    scored = whole.json["score"]
+    cli(*run, "first.pt", "--steps", "5")
+    second = cli(*run, "second.pt", "--steps", "4", "--checkpoint", "first.pt")
+    assert second.code == 0, second.err
+    assert "begin anew" not in second.err
+    saved, again = (torch.load(p, weights_only=True) for p in ("whole.pt", "second.pt"))
+    assert int(saved["state"]["clock"]["made"]) == 9
+    assert _tensors(saved).keys() == _tensors(again).keys()
+    assert all(torch.equal(tensor, _tensors(again)[name]) for name, tensor in _tensors(saved).items())
+    assert list(scored) == ["size", "size of the averages"]
+    assert scored["size of the averages"]["better"] == "lower"
+    assert {k: v["after"] for k, v in scored.items()} == {k: v["after"] for k, v in second.json["score"].items()}
+    assert scored["size"]["after"] != scored["size of the averages"]["after"]
+    shown = cli("diagnose", "averaged.py:problem", "--checkpoint", "whole.pt", "--budget", "1").out
+    assert "size of the averages" in shown
+
+
+def test_a_checkpoint_without_averages_says_that_they_begin_anew_at_the_players_and_one_that_does_not_fit_is_named(
+    cli,
+) -> None:
+    Path("averaged.py").write_text(Path("game.py").read_text() + AVERAGED)
+    cli("train", "game.py:trained", "--steps", "3", "-o", "plain.pt")
+    result = cli("train", "averaged.py:problem", "--steps", "0", "--checkpoint", "plain.pt", "--json")
+    assert "plain.pt does not hold the average of 'G', the state 'clock', which begin anew" in result.err
+    assert len({score["after"] for score in result.json["score"].values()}) == 1
+    saved = torch.load("plain.pt", weights_only=True)
+    torch.save({**saved, "averages": {"G": {"made": torch.tensor(1)}}}, "wrong.pt")
+    result = cli("train", "averaged.py:problem", "--steps", "1", "--checkpoint", "wrong.pt")
+    assert result.code == 2
+    assert "the checkpoint's average of 'G' does not fit" in result.err

@@ -3,6 +3,7 @@
 Both kinds of ``state_dict`` are torch's own, so a checkpoint goes to and from any training loop. A player made of raw
 tensors is the tensor, list or dict itself. What a scheme remembers besides (a last direction, a slow copy) stands under
 ``scheme``, ``{"settings": ..., "memory": ...}``, in flat points as the scheme keeps it; schemes without a memory have none.
+A problem's averages and its other state stand under ``averages`` and ``state``, as ``{name: state_dict}``, where it has any.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from torch import Tensor, nn
 
 from separatrix.cli.data import read_torch
 from separatrix.cli.torch_optimizers import lift_state, torch_optimizer
-from separatrix.dynamics import Base, Method, WrappedBase, torch_state_dict
+from separatrix.dynamics import Average, Base, Method, Problem, WrappedBase, torch_state_dict
 from separatrix.dynamics.bases import State
 from separatrix.dynamics.schemes import SCHEME, States
 from separatrix.errors import InputError
 from separatrix.fields import Game
 from separatrix.fields.batches import copied
 
+# What else a problem keeps, by its attribute.
+OTHERS = {"averages": "average of", "state": "state"}
 LAYOUT = "{'players': {name: state_dict}, 'optimizers': {name: state_dict}}"
 
 
@@ -188,3 +191,43 @@ def checkpoint_of(game: Game, method: Method, states: States, **about: Any) -> d
     memory = states.get(SCHEME)
     scheme = {"scheme": {"settings": method.scheme.describe(), "memory": copied(memory)}} if memory else {}
     return {"players": players, "optimizers": optimizers, **scheme, "separatrix": about}
+
+
+def others_of(problem: Problem) -> dict[str, Any]:
+    """What a problem keeps besides players, as far as it has a ``state_dict``: averages, clocks, adaptive strengths."""
+    found = {
+        kind: {name: copied(dict(held.state_dict())) for name, held in _kept(problem, kind).items()} for kind in OTHERS
+    }
+    return {kind: saved for kind, saved in found.items() if saved}
+
+
+def load_others(problem: Problem, saved: Mapping[str, Any]) -> str:
+    """Put averages and other state where the checkpoint has them, and a sentence about what it has not.
+
+    An average that it lacks begins anew where its player stands.
+
+    Raises:
+        InputError: a state that does not fit; names it.
+    """
+    lacking = []
+    for kind in OTHERS:
+        there = saved.get(kind) or {}
+        for name, held in _kept(problem, kind).items():
+            if not isinstance(there, Mapping) or name not in there:
+                lacking.append(f"{OTHERS[kind]} {name!r}")
+                if isinstance(held, Average):
+                    held.restart()
+                continue
+            try:
+                held.load_state_dict(there[name])
+            except Exception as error:  # whatever the user's own load_state_dict raises
+                first = str(error).strip().splitlines()
+                raise InputError(
+                    f"the checkpoint's {OTHERS[kind]} {name!r} does not fit: {first[-1].strip() if first else type(error).__name__}"
+                ) from error
+    return f"does not hold the {', the '.join(lacking)}, which begin anew" if lacking else ""
+
+
+def _kept(problem: Problem, kind: str) -> dict[str, Any]:
+    held = getattr(problem, kind) or {}
+    return {n: v for n, v in held.items() if hasattr(v, "state_dict") and hasattr(v, "load_state_dict")}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from separatrix.cli.checkpoint import load_memory, load_players, load_states, read_checkpoint
+from separatrix.cli.checkpoint import load_memory, load_others, load_players, load_states, read_checkpoint
 from separatrix.cli.data import read_data
 from separatrix.cli.methods import find_method
 from separatrix.cli.options import DEFAULT_TARGET, Request
@@ -112,6 +112,8 @@ def _placed(problem: Problem, device: torch.device | None, dtype: str | None) ->
 def _restored(found: Start, saved: dict[str, Any], request: Request, talk: Talk) -> Start:
     game = found.problem.game
     load_players(game, saved["players"])
+    if said := load_others(found.problem, saved):
+        talk.note(f"{request.checkpoint} {said}")
     if not saved.get("optimizers"):
         return found
     bases, states = load_states(game, found.method, saved["optimizers"], keep=bool(request.optimizers))

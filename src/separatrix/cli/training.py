@@ -9,14 +9,14 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from separatrix.cli.checkpoint import checkpoint_of
+from separatrix.cli.checkpoint import checkpoint_of, others_of
 from separatrix.cli.options import DEFAULT_TARGET, Request
 from separatrix.cli.outputs import check_outputs, write_whole
 from separatrix.cli.starting import method_needed, start
 from separatrix.cli.talk import Talk
 from separatrix.dynamics import Problem, Training, train
+from separatrix.dynamics.problem import OF_AVERAGES, scores
 from separatrix.errors import InputError, SeparatrixError
-from separatrix.fields.surroundings import frozen_randomness
 
 SUFFIXES = (".pt", ".pth")
 
@@ -35,7 +35,7 @@ def train_target(request: Request, talk: Talk, *, steps: int, output: Path | Non
     run = train(problem, steps, method=method, states=found.states, seed=request.seed, progress=progress)
     if game is not None and output is not None:
         about = {"target": request.target or DEFAULT_TARGET, "steps": run.steps, "seed": run.seed}
-        saved = checkpoint_of(game, method, run.states, **about)
+        saved = {**checkpoint_of(game, method, run.states, **about), **others_of(problem)}
         write_whole(output, lambda path: torch.save(saved, path))
         talk.note(f"wrote {output}")
     result = _result(problem, run, before, score_of(problem))
@@ -45,16 +45,15 @@ def train_target(request: Request, talk: Talk, *, steps: int, output: Path | Non
 
 
 def score_of(problem: Problem) -> dict[str, float]:
-    """The problem's own score where it stands; empty where it has none."""
-    if problem.score is None:
-        return {}
+    """The problem's own score where it stands, and that of its averages; empty where it has none."""
     try:
-        with frozen_randomness(0):
-            return {name: float(value) for name, value in problem.score(problem.game.models).items()}
+        found = scores(problem)
     except (SeparatrixError, ImportError):
         raise
     except Exception as error:
         raise InputError(f"the score of {problem.name!r} raised {type(error).__name__}: {error}") from error
+    sides = zip(("", OF_AVERAGES), found.values(), strict=False)
+    return {name + side: value for side, values in sides for name, value in values.items()}
 
 
 def _result(problem: Problem, run: Training, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
@@ -62,6 +61,7 @@ def _result(problem: Problem, run: Training, before: dict[str, float], after: di
         player: {term: {"first": float(series[0]), "last": _last(series)} for term, series in terms.items()}
         for player, terms in run.losses.items()
     }
+    better = problem.better or {}
     return {
         "problem": problem.name,
         "method": run.method.describe(),
@@ -72,7 +72,7 @@ def _result(problem: Problem, run: Training, before: dict[str, float], after: di
         "losses": losses,
         "field_norm": {"first": float(run.norms[0]), "last": _last(run.norms)} if len(run.norms) else None,
         "score": {
-            name: {"before": before[name], "after": after[name], "better": (problem.better or {}).get(name)}
+            name: {"before": before[name], "after": after[name], "better": better.get(name.removesuffix(OF_AVERAGES))}
             for name in after
         },
     }

@@ -125,6 +125,9 @@ class Problem:
         raise InputError(f"{self.name!r} has no fact {name!r}; known are {[f.name for f in self.facts]}.")
 
 
+OF_AVERAGES = " of the averages"  # what follows a score's name where both stand in a table
+
+
 def scores(problem: Problem) -> dict[str, dict[str, float]]:
     """The problem's own score as it stands: ``{"raw": ..., "averaged": ...}``, the latter where it has averages.
 

@@ -12,6 +12,7 @@ from typing import Any
 from separatrix.dynamics import Comparison, Method, Observed, Problem, Spread
 from separatrix.dynamics import compare as run_side_by_side
 from separatrix.dynamics.continued import continued
+from separatrix.dynamics.problem import OF_AVERAGES
 from separatrix.dynamics.schemes import States
 from separatrix.errors import InputError
 from separatrix.probes.advice_row import multiple, range_words
@@ -63,7 +64,7 @@ class Compared:
             better = self.observed.better.get(name) if scored else None
             shown = name if scored else f"loss {name}"
             head.append(f"{shown}\n{better} is better" if better else shown)
-        head += [f"{name}\nof the averages" for name in rows[0].averaged_score]
+        head += [f"{name}\n{OF_AVERAGES.strip()}" for name in rows[0].averaged_score]
         return [head, *(_cells(row) for row in rows)]
 
     def remarks(self) -> list[str]:

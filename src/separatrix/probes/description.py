@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from separatrix.dynamics import Problem
+from separatrix.dynamics.problem import OF_AVERAGES, scores
 from separatrix.fields import Field, GameField
 from separatrix.probes.notebook import Notebook
 from separatrix.probes.numbers import complex_number
@@ -77,14 +78,11 @@ def _describe_problem(book: Notebook, problem: Problem) -> None:
             fact.name.replace("_", " "): {"value": _known(fact.value), "source": fact.source} for fact in problem.facts
         }
     models: Mapping[str, Any] = problem.game.models if not isinstance(problem.subject, Field) else {}
-    if problem.score is not None:
+    if found := scores(problem):
         rows = [
-            {
-                "name": name,
-                "value": float(value),
-                "sentence": _of_a_score(problem, name),
-            }
-            for name, value in problem.score(models).items()
+            {"name": name + side, "value": value, "sentence": _of_a_score(problem, name)}
+            for side, values in zip(("", OF_AVERAGES), found.values(), strict=False)
+            for name, value in values.items()
         ]
         book.sections["score"] = {"rows": rows}
     if problem.samples is not None:
