@@ -39,6 +39,13 @@ def test_two_wells_have_two_basins_a_saddle_and_its_separatrix():
     )
 
 
+@pytest.mark.parametrize("speed", [1e-9, 1e9])
+def test_separatrices_do_not_depend_on_the_unit_of_time(speed):
+    scaled = FunctionField(lambda x: speed * WELLS.function(x), WELLS.point)
+    found = portrait(scaled, box=BOX, basins=False, cycles=False)
+    assert [float(curve[-1, 1].abs()) for curve in found.separatrices] == [pytest.approx(1, abs=0.02)] * 2
+
+
 def test_a_cycle_and_a_family_of_orbits_are_told_apart():
     found = portrait(load("polar-game").field(), box=((-1.1, 1.1), (-1.1, 1.1)), basins=False)
     assert [cycle.kind for cycle in found.cycles] == ["unstable cycle", "stable cycle"]
@@ -110,6 +117,9 @@ def test_what_is_no_field_and_no_box_is_named():
         portrait(game)
     with pytest.raises(InputError, match=r"box must be \(\(x_low, x_high\), \(y_low, y_high\)\), got \(1, 2\)"):
         portrait(game.on(), box=(1, 2))
+    for side in ((float("-inf"), float("inf")), (float("nan"), 1.0), ("a", "b")):
+        with pytest.raises(InputError, match="box must "):
+            portrait(game.on(), box=(side, (0.0, 1.0)))
 
 
 def test_files_are_written_by_suffix_and_the_same_portrait_is_the_same_file(tmp_path):

@@ -36,6 +36,7 @@ from separatrix.probes.sharpness import Sharpness, sharpness
 from separatrix.probes.signature import Signature, signature
 from separatrix.probes.spectrum import Spectrum, spectrum
 from separatrix.probes.stability import Outlook, outlook, outlooks
+from separatrix.probes.stable_curves import stable_curves
 from separatrix.probes.twins import twins, twins_of_method
 from separatrix.probes.update_shares import TermShare, UpdateShares, update_shares
 
@@ -102,6 +103,7 @@ __all__ = [
     "sharpness",
     "signature",
     "spectrum",
+    "stable_curves",
     "twins",
     "twins_of_method",
     "update_shares",

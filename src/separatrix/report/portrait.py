@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from separatrix.errors import InputError
@@ -27,8 +27,8 @@ from separatrix.probes.plane_slices import (
 )
 from separatrix.probes.record import write_text
 from separatrix.probes.rest_points import RestPoint, rest_points
+from separatrix.probes.stable_curves import stable_curves
 from separatrix.topology import FieldBasins, field_basins
-from separatrix.topology.field_flow import rk4
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 PLANES = ("mode", "turning", "path", "random")
@@ -210,7 +210,7 @@ def portrait(
     if not planar or not isinstance(whole, FunctionField):
         return found
     rest = rest_points(whole, box)
-    curves = [curve for point in rest if point.kind == "saddle" for curve in _stable_curves(whole, point, box)]
+    curves = stable_curves(whole, [point for point in rest if point.kind == "saddle"], box)
     found = replace(found, rest=rest, separatrices=tuple(curves))
     if cycles:
         within = [r for r in rest if r.kind != "saddle"]
@@ -218,10 +218,12 @@ def portrait(
             within = [r for r in within if r.kind != "degenerate"]
             notes.append("Limit cycles were not sought around the degenerate rest points, of which there are many.")
         search = limit_cycles(whole, [r.point for r in within], box)
-        for (x, y), error in zip((search.families.double() + 0.0).tolist(), search.family_errors.tolist(), strict=True):
+        for (x, y), unseen in zip(
+            (search.families.double() + 0.0).tolist(), search.family_errors.tolist(), strict=True
+        ):
             at = f"({round(x, 6) + 0.0:.3g}, {round(y, 6) + 0.0:.3g})"
             notes.append(
-                f"All orbits around {at} close up: a family of them, and no limit cycle. (A drift of less than {error:.1g} of the "
+                f"All orbits around {at} close up: a family of them, and no limit cycle. (A drift of less than {unseen:.1g} of the "
                 "box a turn would not be seen.)"
             )
         if search.given_up:
@@ -235,8 +237,11 @@ def portrait(
 def _given_box(box: Box) -> Box:
     try:
         (x_low, x_high), (y_low, y_high) = box
+        finite = all(isfinite(side) for side in (x_low, x_high, y_low, y_high))
     except (TypeError, ValueError):
         raise InputError(f"box must be ((x_low, x_high), (y_low, y_high)), got {box!r}.") from None
+    if not finite:
+        raise InputError(f"box must hold four finite numbers, ((x_low, x_high), (y_low, y_high)), got {box!r}.")
     return (x_low, x_high), (y_low, y_high)
 
 
@@ -267,30 +272,6 @@ def _box(field: Field, planar: bool, drawn: Tensor | None) -> Box:
         size = float(field.point.double().norm())
         x, y, half = 0.0, 0.0, max(2.0, 2 * size) if planar else (0.1 * size or 1.0)
     return (x - half, x + half), (y - half, y + half)
-
-
-def _reversed(field: FunctionField) -> FunctionField:
-    return FunctionField(lambda x: -field.function(x), field.point, name=f"{field.name}, reversed")
-
-
-def _stable_curves(field: FunctionField, rest: RestPoint, box: Box, steps: int = 1500) -> list[Tensor]:
-    """The two curves that run into a saddle, followed backwards until they leave the box, rest, or grow too long."""
-    low, high = (torch.tensor(side, dtype=field.dtype, device=field.device) for side in zip(*box, strict=True))
-    direction = rest.eigenvectors[:, int(rest.eigenvalues.real.argmin())].real.to(low)
-    length = float((high - low).norm()) / 400
-    back = _reversed(field)
-    curves = []
-    for sign in (1.0, -1.0):
-        x = rest.point.to(low) + sign * 0.1 * length * direction
-        points = [rest.point.to(low), x]
-        for _ in range(steps):
-            speed = float(back(x).norm())
-            if speed * 1e6 < length or not bool(((x >= low) & (x <= high)).all()):
-                break
-            x = rk4(back, x[None], torch.full((1, 1), length / speed, dtype=field.dtype, device=field.device))[0]
-            points.append(x)
-        curves.append(torch.stack(points).double().cpu())
-    return curves
 
 
 def _capital(text: str) -> str:
