@@ -81,6 +81,33 @@ def test_the_ramp_forgets_the_first_points():
     assert average.weight == pytest.approx(1 - 2 ** (-1 / (0.05 * 401)))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_player_in_16_bits_is_averaged_and_does_not_stand_still(dtype):
+    x = torch.ones(3, dtype=dtype)
+    average = Average(x, half_life=1000.0, ramp=None)
+    x.fill_(2.0)
+    for _ in range(1000):
+        average.update()
+    assert average.value.dtype == dtype
+    assert average.value.float().tolist() == pytest.approx([1.5] * 3, rel=4e-3)
+    saved = {name: tensor.clone() for name, tensor in average.state_dict().items()}
+    average.restart()
+    assert average.value.tolist() == [2.0] * 3
+    average.load_state_dict(saved)
+    average.update()
+    assert average.value.float().tolist() == pytest.approx([1.5] * 3, rel=4e-3)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_a_player_with_old_norms_is_averaged_after_a_forward_pass(norm):
+    net = norm(nn.Linear(3, 2))
+    net(torch.ones(1, 3)).sum().backward()
+    with untouched(net):
+        average = Average(net)
+    assert average.value(torch.ones(1, 3)).shape == (1, 2)
+
+
 def test_buffers_are_copied_and_the_player_is_left_alone():
     net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     average = Average(net)

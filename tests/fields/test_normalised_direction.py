@@ -35,6 +35,21 @@ def test_the_converted_copy_is_the_same_function(bias):
     assert number(san[2].weight.norm()) == pytest.approx(1)
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.spectral_norm])
+@pytest.mark.parametrize("moment", ["fresh", "after a pass", "after a step"])
+def test_an_old_norm_ends_with_the_weight_of_the_next_pass(norm, moment):
+    """Such a layer holds the weight of the last forward pass, with its graph, until the next one."""
+    plain = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), norm(nn.Linear(7, 1))).double()
+    if moment != "fresh":
+        plain(X).square().sum().backward()
+    if moment == "after a step":
+        torch.optim.SGD(plain.parameters(), lr=0.5).step()
+    with untouched(plain):
+        san = to_san(plain)
+    torch.testing.assert_close(san(X), plain(X))
+
+
 def test_a_convolution_is_converted_too():
     layers = [nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Conv2d(4, 1, 3, stride=2, padding=1, dilation=2)]
     plain = nn.Sequential(*layers, nn.Flatten()).double()

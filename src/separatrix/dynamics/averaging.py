@@ -7,7 +7,6 @@ the training, unless they are written back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from separatrix.errors import InputError
+from separatrix.fields.exact_norms import copied
 
 
 class Average(nn.Module):
@@ -23,6 +23,7 @@ class Average(nn.Module):
     Exponential: ``w = 1 - 2^(-1/H)``, with the half-life ``H`` in updates. While ``n`` updates were made, ``H`` is at most
     ``ramp n``, so that the first points, which are far from everything, are forgotten [karras2020ada]. Uniform
     (``half_life=None``): ``w = 1/n``. Buffers (BatchNorm's statistics) are not averaged but copied.
+    Players in 16 bits are averaged in 32.
 
     Choose ``H`` by the slowest rotation that is to vanish, :func:`advise_half_life`; it lags about ``1.4 H`` updates behind
     what drifts. List it in ``Problem(averages={player: average})``: then :func:`~separatrix.dynamics.train` updates it, and
@@ -38,7 +39,7 @@ class Average(nn.Module):
         value: the averaged player, to be used in place of the player; its parameters need no gradients.
 
     Raises:
-        InputError: a half-life, ramp or number of updates that is not positive.
+        InputError: a half-life, ramp or number of updates that is not positive, or a player that cannot be copied.
 
     Example:
         >>> x = torch.tensor([0.0])
@@ -66,12 +67,16 @@ class Average(nn.Module):
         self._player = (player,)
         self.register_buffer("made", torch.tensor(0))
         if isinstance(player, nn.Module):
-            self.value: Any = deepcopy(player).requires_grad_(False)
+            self.value: Any = copied(player).requires_grad_(False)
         else:
             held: list[Tensor] = []
             self.value = _copied(player, held)
             for number, tensor in enumerate(held):
                 self.register_buffer(f"tensor{number}", tensor)
+        # A small part of a small step is lost in 16 bits, so that the average would stand still.
+        for number, (mine, _) in enumerate(self._pairs()):
+            if mine.is_floating_point() and mine.itemsize < 4:
+                self.register_buffer(f"precise{number}", mine.detach().float())
 
     @torch.no_grad()
     def update(self) -> None:
@@ -80,8 +85,11 @@ class Average(nn.Module):
             self.restart()
         self.made.add_(1)
         weight = self.weight
-        for mine, theirs in self._pairs():
-            mine.lerp_(theirs.to(mine), weight) if weight < 1 else mine.copy_(theirs)
+        for number, (mine, theirs) in enumerate(self._pairs()):
+            kept: Tensor = getattr(self, f"precise{number}", mine)
+            kept.lerp_(theirs.to(kept), weight) if weight < 1 else kept.copy_(theirs)
+            if kept is not mine:
+                mine.copy_(kept)
         self._copy_buffers()
 
     @property
@@ -97,7 +105,8 @@ class Average(nn.Module):
     def restart(self) -> None:
         """Forget the past: the average stands at the player's point, with no update made."""
         self.made.zero_()
-        for mine, theirs in self._pairs():
+        for number, (mine, theirs) in enumerate(self._pairs()):
+            getattr(self, f"precise{number}", mine).copy_(theirs)
             mine.copy_(theirs)
         self._copy_buffers()
 

@@ -135,6 +135,27 @@ def with_exact_norms(module: nn.Module) -> nn.Module:
     return copy
 
 
+def copied(module: nn.Module) -> nn.Module:
+    """A deep copy; weights that old-style norms wrote to a module, which have a graph, are copied without it.
+
+    Raises:
+        InputError: the module cannot be copied.
+    """
+    written = [t for part in module.modules() for t in vars(part).values() if isinstance(t, Tensor) and not t.is_leaf]
+    try:
+        copy: nn.Module = deepcopy(module, {id(t): t.detach().clone() for t in written})
+    except (TypeError, RuntimeError, AttributeError) as error:
+        raise InputError(f"{type(module).__name__} cannot be copied ({error}).") from error
+    return copy
+
+
+def refresh_norms(layer: nn.Module) -> None:
+    """Set the weight of a layer with an old-style norm to what its next forward pass will take: until then it is that of the last one."""
+    for hook in list(layer._forward_pre_hooks.values()):
+        if isinstance(hook, (OldWeightNorm, OldSpectralNorm)):
+            hook(layer, None)
+
+
 class _Hook:
     """What old-style norms are: a function of a module that sets its weight before each forward pass."""
 

@@ -8,7 +8,6 @@ slicing adversarial network trains ``h`` by the usual loss with ``w`` held, and 
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import NamedTuple
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear
 
 from separatrix.errors import InputError
+from separatrix.fields.exact_norms import copied, refresh_norms
 
 
 class SanOutputs(NamedTuple):
@@ -141,13 +141,14 @@ def to_san(discriminator: nn.Module) -> nn.Module:
     The copy computes the same function. Spectral or weight normalisation of that layer ends, for its norm is now ``s``.
 
     Raises:
-        InputError: no linear or convolutional layer, or the last one has several outputs.
+        InputError: no linear or convolutional layer, the last one has several outputs, or the discriminator cannot be copied.
     """
-    copy = deepcopy(discriminator)
+    copy = copied(discriminator)
     layers = [(name, m) for name, m in copy.named_modules() if isinstance(m, (nn.Linear, nn.Conv2d))]
     if not layers:
         raise InputError("the discriminator has no nn.Linear or nn.Conv2d layer that could hold a direction.")
     name, layer = layers[-1]
+    refresh_norms(layer)
     direction = NormalisedDirection(layer)
     if not name:
         return direction
