@@ -1,8 +1,9 @@
 """The path angle: along the straight line through an end point, does the field point to it, past it, or across?
 
 With ``x(a) = start + a (end - start)`` it is the cosine between the field ``v(x(a))`` and ``end - start``
-[berard2020]. Field sign: a potential's minimum at ``a = 1`` shows a *switch* from +1 to -1; a rotation about
-it shows a *bump* where the line passes the centre, since there the field is across.
+[berard2020]. Field sign: a potential's minimum at ``a = 1`` shows a *switch* from +1 to -1; a rotation about a point
+beside the line shows a *bump* where the line passes it. On a line through the very centre of a pure rotation the field is
+across everywhere and nothing switches: the sentence says so.
 """
 
 from __future__ import annotations
@@ -45,6 +46,12 @@ class PathAngle:
 
     @property
     def sentence(self) -> str:
+        if float(self.cosines.abs().nanmean()) < CLEAR:
+            return (
+                "Along the line through the end point the field is across the line on both sides of the end (mean |cosine| "
+                f"{float(self.cosines.abs().nanmean()):.2f}): it points neither to the end nor away from it. A rotation about the very "
+                "end looks like that, and so does a field that has nothing to do with the line."
+            )
         label = "neither attraction nor rotation" if self.label == "neither" else self.label
         return (
             f"Along the line through the end point the field shows {label} (switch {self.switch:+.2f}, bump "
