@@ -250,6 +250,13 @@ def test_within_a_period_of_several_steps_the_average_leaves_what_was_asked_for(
     assert left == pytest.approx(advised.gain, rel=1e-6)
 
 
+def test_a_course_that_changes_its_sign_by_a_detour_turns_by_half_a_turn_a_period():
+    """From (1, 0) by (0, 1) to (-1, 0): no step shows an angle, the period does."""
+    found = advise_half_life([-1.0], courses=[np.array([[0.0, 1.0], [-1.0, 0.0]])])
+    assert "rotation of period 4," in found.sentence
+    assert found.gain == pytest.approx(0.1, rel=1e-4)
+
+
 def test_of_a_period_of_one_step_the_course_says_nothing_new():
     m = 1.002 * cmath.exp(0.1j)
     found = advise_half_life([m], courses=[np.array([[2 * m, 1j * m]])])

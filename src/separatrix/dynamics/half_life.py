@@ -126,7 +126,9 @@ def _of_courses(turning: Sequence[tuple[complex, NDArray[Any]]], gain: float) ->
         return HalfLife(0.0, 1.0, None, 0.0, left_out, _sentence(0.0, gain, None, left_out))
     value, m, course = max(asked, key=lambda found: found[0])
     before = np.concatenate([course[-1:] / m, course[:-1]])
-    turn = abs(float(np.angle((before.conj() * course).sum(1)).sum())) / len(course)
+    # What the single steps turn by says how often it went round; the rest is the multiplier's.
+    whole = round((float(np.angle((before.conj() * course).sum(1)).sum()) - phase(m)) / (2 * pi))
+    turn = abs(phase(m) + 2 * pi * whole) / len(course)
     left_over = float(_gains(m, course, np.array([value]))[0])
     return HalfLife(value, left_over, m, _lag(value), left_out, _sentence(value, gain, turn, left_out))
 
