@@ -95,6 +95,14 @@ def test_the_plane_of_the_mode_holds_the_rotation():
     assert mode_plane(still).labels == ("along the mode", "along a second one")
 
 
+def test_the_share_of_all_turning_is_exact_or_comes_with_its_spread():
+    field, A = linear(11)
+    turning = (A - A.T) / 2
+    share = 2 * float(torch.linalg.eigvals(turning).imag.max()) ** 2 / float(turning.square().sum())
+    assert turning_plane(field).name.endswith(f"per unit of time, {share:.0%} of all turning")
+    assert "% (give or take" in turning_plane(linear(120)[0]).name
+
+
 def test_the_plane_of_a_path_holds_its_spread():
     t = torch.linspace(0, 6, 50, dtype=torch.float64)
     path = torch.zeros(50, 4, dtype=torch.float64)

@@ -13,8 +13,12 @@ from torch import Tensor
 
 from separatrix.errors import ComputationError, InputError
 from separatrix.fields import Field, GameField
+from separatrix.linalg import frobenius_parts
 from separatrix.probes.decompose.planes import rotation_planes
 from separatrix.probes.spectrum import spectrum
+
+# Coordinates up to which all turning is added up exactly; else so many probes estimate it.
+EXACT, PROBES = 100, 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,10 @@ def coordinate_plane(field: Field, first: int = 0, second: int = 1) -> Plane:
 
 
 def mode_plane(field: Field, *, seed: int = 0) -> Plane:
-    """The plane in which the leading mode moves, the one that turns fastest where one turns: Re and Im of its eigenvector.
+    """The plane of the leading mode, the one that turns fastest where one turns: Re and Im of its *left* eigenvector ``w``.
+
+    The amplitude ``w . (x - x0)`` grows and turns with the eigenvalue whatever the other coordinates do, so the field's part
+    along this plane is the mode's own. Where the Jacobian is not normal, the mode moves out of it, too: along its right vector.
 
     Cost: that of a spectrum.
 
@@ -97,10 +104,15 @@ def turning_plane(field: Field, *, seed: int = 0) -> Plane:
     Raises:
         ComputationError: nothing turns.
     """
-    planes = rotation_planes(field.jacobian(), field.space, 1, seed=seed)
+    jacobian = field.jacobian()
+    n = field.space.n
+    total = frobenius_parts(jacobian, n if n <= EXACT else PROBES, seed=seed).antisymmetric
+    planes = rotation_planes(jacobian, field.space, 1, total=total.value, seed=seed)
     if not planes:
         raise ComputationError(f"the Jacobian of {field.name!r} has no antisymmetric part here: nothing turns.")
-    name = f"the fastest rotation, {planes[0].rate:.3g} rad per unit of time, {planes[0].share:.0%} of all turning"
+    share = planes[0].share
+    spread = "" if total.exact else f" (give or take {2 * share * total.stderr / total.value:.0%})"
+    name = f"the fastest rotation, {planes[0].rate:.3g} rad per unit of time, {share:.0%}{spread} of all turning"
     return Plane.spanned(field.point, planes[0].basis, ("turning plane 1", "turning plane 2"), name)
 
 
