@@ -132,3 +132,10 @@ def test_the_example_in_the_docstring_holds():
     result = doctest.testmod(many)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_no_points_and_parts_of_steps_are_named():
+    field, method = load("bilinear").field(), Method(SGD(0.1))
+    for x, steps in ((torch.zeros(0, 2), 2), (torch.zeros(3, 2), 1.5)):
+        with pytest.raises(InputError, match=r"points must be \(b, 2\)|whole numbers, .* got steps=1\.5"):
+            dynamics.simulate(method, field, x=x.double(), steps=steps)

@@ -133,6 +133,18 @@ def test_two_cycles_three_hundredths_apart_are_two():
     assert [cycle.radius for cycle in found.cycles] == pytest.approx([1, 1.03], abs=1e-5)
 
 
+def test_in_float32_the_errors_are_those_of_float32():
+    def field(z):
+        square = z @ z
+        return torch.stack([-z[1] - z[0] * (square - 1), z[0] - z[1] * (square - 1)])
+
+    field32 = FunctionField(field, torch.zeros(2))
+    (cycle,) = limit_cycles(field32, [torch.zeros(2)], ((-2.0, 2.0), (-2.0, 2.0)), starts=12).cycles
+    assert abs(cycle.period - 2 * math.pi) <= cycle.period_error < 1e-3
+    assert abs(cycle.radius - 1) <= cycle.radius_error < 1e-3
+    assert abs(cycle.multiplier - math.exp(-4 * math.pi)) <= cycle.multiplier_error < 0.01
+
+
 def test_orbits_for_which_the_steps_do_not_suffice_are_counted():
     field = FunctionField(
         lambda z: torch.stack([-z[1] + 0 * z[0], z[0] - 1e5 * (z[0] ** 2 + z[1] ** 2 - 1) * z[1]]),

@@ -122,6 +122,35 @@ def test_what_is_no_field_and_no_box_is_named():
             portrait(game.on(), box=(side, (0.0, 1.0)))
 
 
+def test_a_field_of_one_dimension_and_paths_that_are_none_are_named():
+    with pytest.raises(InputError, match="needs a plane, and 'field' has one dimension"):
+        portrait(FunctionField(lambda x: -x, torch.zeros(1)))
+    with pytest.raises(InputError, match=r"the field 'field' maps \(2,\) to \(1,\); it must keep the shape"):
+        portrait(FunctionField(lambda x: x[:1], torch.zeros(2)))
+    field = load("four-players").field()
+    for path in ([[1.0, 2.0, 3.0, 4.0]], torch.ones(4), torch.full((4, 4), torch.nan)):
+        with pytest.raises(InputError, match="path must be a tensor of finite points"):
+            portrait(field, plane="path", path=path)
+    with pytest.raises(InputError, match=r"got resolution=4\.5"):
+        portrait(field, plane=(0, 1), resolution=4.5)
+
+
+def test_of_a_field_that_is_not_finite_everywhere_the_basins_are_left_out_with_the_reason():
+    rooted = FunctionField(
+        lambda z: torch.stack([z[0].sqrt() - 0.5, -z[1]]), torch.ones(2, dtype=torch.float64), name="rooted"
+    )
+    found = portrait(rooted, box=((-1, 1), (-1, 1)), resolution=6, cycles=False)
+    assert [rest.kind for rest in found.rest] == ["saddle"]
+    assert found.basins is None
+    assert found.notes[0].startswith("Basins were not sought: the field 'rooted' is not finite at point number")
+
+
+def test_a_plane_out_of_which_nothing_points_is_said_to_be_one():
+    turn = FunctionField(lambda x: torch.stack([-x[1], x[0], -x[2]]), torch.zeros(3, dtype=torch.float64))
+    found = portrait(turn, plane=(0, 1), resolution=4)
+    assert found.sentences == ["The plane of coordinates 0 and 1, out of which nothing of the field points here."]
+
+
 def test_files_are_written_by_suffix_and_the_same_portrait_is_the_same_file(tmp_path):
     found = portrait(WELLS, box=BOX, cells=16, cycles=False, path=torch.tensor([[1.0, 0.5], [0.9, 0.2]]).double())
     first = found.save(tmp_path / "a.svg").read_bytes()

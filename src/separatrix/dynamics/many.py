@@ -55,9 +55,8 @@ def simulate_many(method: Method, field: Field, points: Tensor, *, steps: int, e
         >>> last.tolist()
         [[1.0, 0.5], [-0.5, 1.0]]
     """
-    if steps < 0 or every < 1:
-        raise InputError(f"steps must not be negative and every at least 1, got steps={steps}, every={every}.")
-    if points.ndim != 2 or points.shape[1] != field.space.n:
+    check_steps(steps, every)
+    if points.ndim != 2 or points.shape[1] != field.space.n or not len(points):
         raise InputError(f"points must be (b, {field.space.n}) for this field, got shape {tuple(points.shape)}.")
     seen = pure(field)
     space, bases = seen.space, method.bases_for(seen.players)
@@ -109,6 +108,15 @@ def simulate_many(method: Method, field: Field, points: Tensor, *, steps: int, e
             path.append(found[0])
     field.gradients += steps * method.gradients(field) * len(points)
     return found[0], torch.stack(path)
+
+
+def check_steps(steps: int, every: int) -> None:
+    """Whether they are whole numbers, and large enough."""
+    if int(steps) != steps or int(every) != every or steps < 0 or every < 1:
+        raise InputError(
+            "steps and every must be whole numbers, steps must not be negative and every at least 1, got "
+            f"steps={steps}, every={every}."
+        )
 
 
 def _prepare(evaluate: _Evaluation, method: Method, bases: Bases, seen: FunctionField) -> None:

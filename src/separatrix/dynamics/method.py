@@ -11,7 +11,7 @@ from torch import Tensor
 
 from separatrix.dynamics.bases import Base
 from separatrix.dynamics.evaluation import FieldEvaluation
-from separatrix.dynamics.many import simulate_many
+from separatrix.dynamics.many import check_steps, simulate_many
 from separatrix.dynamics.schemes import SCHEME, Scheme, Simultaneous, States
 from separatrix.dynamics.transforms import Transform
 from separatrix.errors import InputError
@@ -177,8 +177,7 @@ def simulate(
             f"simulate takes a method and a field, got a {type(method).__name__} and a {type(field).__name__}; bind a game to "
             "data first: game.on(batch)."
         )
-    if steps < 0 or every < 1:
-        raise InputError(f"steps must not be negative and every at least 1, got steps={steps}, every={every}.")
+    check_steps(steps, every)
     if x is not None and x.ndim == 2 and states is None:
         last, paths = simulate_many(method, field, x, steps=steps, every=every)
         return last, {}, paths

@@ -251,6 +251,10 @@ class FunctionField(Field):
                 self.space.check(row)
             self.gradients += len(x)
             v: Tensor = torch.vmap(self.function)(x.detach().to(self.device, self.dtype))
+            if v.shape != x.shape:
+                raise InputError(
+                    f"the field {self.name!r} maps {tuple(x.shape[1:])} to {tuple(v.shape[1:])}; it must keep the shape."
+                )
             if not bool(torch.isfinite(v).all()):
                 bad = int((~torch.isfinite(v)).any(1).nonzero()[0])
                 raise NonFiniteError(

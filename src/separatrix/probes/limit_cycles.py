@@ -192,7 +192,8 @@ def _refined(search: ReturnMap, centre: Tensor, a: float, b: float, finer: int) 
         apart = (0.05 if finer == 1 else 0.5) * wide
         a, b = fixed - apart, fixed + apart
     (rough_fixed, rough_period, rough_multiplier), (fixed, period, multiplier) = found
-    error = abs(multiplier - rough_multiplier) + 1e-6
+    rounding = max(ROUNDING, 50 * torch.finfo(search.low.dtype).eps)
+    error = abs(multiplier - rough_multiplier) + 1e-6 + 4 * torch.finfo(search.low.dtype).eps / (2 * width)
     attracts = None if abs(abs(multiplier) - 1) <= error else abs(multiplier) < 1
     # Followed in the direction of time in which it attracts.
     sense = -1 if attracts is False else 1
@@ -210,9 +211,9 @@ def _refined(search: ReturnMap, centre: Tensor, a: float, b: float, finer: int) 
         "cycle" if attracts is None else "stable cycle" if attracts else "unstable cycle",
         middle.cpu(),
         period,
-        abs(period - rough_period) + ROUNDING * period,
+        abs(period - rough_period) + rounding * period,
         radius,
-        abs(radius - rough_radius) + ROUNDING * radius,
+        abs(radius - rough_radius) + rounding * radius,
         multiplier,
         error,
         residual,

@@ -201,7 +201,7 @@ def field_slice(
 
     Cost: ``resolution^2`` gradients, and as many forward passes for the losses.
     """
-    if resolution < 2 or not all(low < high for low, high in box):
+    if int(resolution) != resolution or resolution < 2 or not all(low < high for low, high in box):
         raise InputError(f"a slice needs two points a side and low < high, got resolution={resolution}, box={box}.")
     if losses and not isinstance(field, GameField):
         raise InputError(f"{field.name!r} is a bare field and has no losses to draw; give a game.")

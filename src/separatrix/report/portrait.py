@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from separatrix.errors import InputError
+from separatrix.errors import InputError, NonFiniteError
 from separatrix.fields import Field, FunctionField
 from separatrix.fields.pure import pure
 from separatrix.probes.description import finite
@@ -32,6 +32,7 @@ from separatrix.topology import FieldBasins, field_basins
 
 Box = tuple[tuple[float, float], tuple[float, float]]
 PLANES = ("mode", "turning", "path", "random")
+INSIDE = 1e-9  # of the field's squared length, out of the plane, counts as nothing
 MOST_DEGENERATE = 4  # a curve of zeros shows as many of them
 
 
@@ -78,7 +79,9 @@ class Portrait:
             lost = self.basins.share(-1)
             parts += [f"{lost:.1%} out of the box"] if lost else []
             found.append(f"Of the box lead {', '.join(parts)}; {self.basins.undecided_share:.2%} is undecided.")
-        if not self.planar:
+        if not self.planar and float(self.slice.outside.nan_to_num(0.0).max()) < INSIDE:
+            found.append(f"The plane of {self.slice.plane.name}, out of which nothing of the field points here.")
+        elif not self.planar:
             found.append(
                 f"The plane of {self.slice.plane.name}. In the median {self.slice.outside_share:.1%} of the field's squared length "
                 "points out of it, so its streams are no trajectories and its zeros no equilibria."
@@ -184,7 +187,7 @@ def portrait(
         seed: of random planes and eigenvalue searches.
 
     Raises:
-        InputError: no field, or a box, plane or path that does not fit.
+        InputError: no field, one of a single dimension, or a box, plane or path that does not fit.
         ComputationError: no such plane (no mode was resolved, nothing turns).
 
     Cost: ``resolution^2`` gradients. Cycles some thousand evaluations of a hundred points at once for each rest point, basins
@@ -195,6 +198,10 @@ def portrait(
             f"portrait takes a Field, got a {type(field).__name__}; bind a game to data first, game.on(batch), and take that of a "
             "Problem, problem.field()."
         )
+    if field.space.n < 2:
+        raise InputError(f"a portrait needs a plane, and {field.name!r} has one dimension.")
+    if path is not None and not (isinstance(path, Tensor) and path.ndim == 2 and bool(path.isfinite().all())):
+        raise InputError("path must be a tensor of finite points (t, n), for instance sx.train(...).path.")
     planar = field.space.n == 2 and (plane is None or plane == "path")
     where = coordinate_plane(field) if planar else _plane(field, plane, path, seed)
     drawn = None if path is None else where.coordinates(path).double().cpu()
@@ -231,7 +238,12 @@ def portrait(
                 f"Limit cycles may be missing: the field is stiff, and {search.given_up} orbits were given up."
             )
         found = replace(found, cycles=search.cycles, notes=tuple(notes))
-    return replace(found, basins=field_basins(whole, box, resolution=cells)) if basins else found
+    if basins:
+        try:
+            found = replace(found, basins=field_basins(whole, box, resolution=cells))
+        except NonFiniteError as error:
+            found = replace(found, notes=(*notes, f"Basins were not sought: {error}"))
+    return found
 
 
 def _given_box(box: Box) -> Box:
