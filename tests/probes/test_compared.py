@@ -31,6 +31,19 @@ def test_on_a_linear_field_what_was_predicted_happens_and_the_best_step_is_the_b
     assert found["simultaneous"].growth.median == pytest.approx(abs(0.9 + 0.1j), rel=1e-9)
 
 
+def test_all_are_predicted_at_the_start_so_that_their_order_does_not_matter() -> None:
+    """At the step 0.3 the Dirac-GAN has left the start when the next method is asked about."""
+    methods = {name: Method(SGD(lr)) for name, lr in (("short", 0.1), ("long", 0.3))}
+
+    def told(order: tuple[str, ...]) -> dict[str, float]:
+        found = compare(load("dirac-gan"), {n: methods[n] for n in order}, steps=30, seeds=(0,))
+        return {row.name: row.prediction["growth_per_gradient"] for row in found.observed.rows}
+
+    alone = told(("short",)) | told(("long",))
+    assert alone["short"] != alone["long"]
+    assert told(("short", "long")) == told(("long", "short")) == alone
+
+
 def test_states_of_a_training_give_moments_to_go_on_from() -> None:
     problem = load("bilinear")
     adam = {"simultaneous": Method(Adam(0.01)), "alternating": Method(Adam(0.01), Alternating())}

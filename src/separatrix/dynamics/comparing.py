@@ -142,6 +142,7 @@ def compare(
     try:
         with progress_bar(f"comparing on {problem.name}", total, progress=progress) as show:
             for name, method in methods.items():
+                start.restore()  # what is predicted is predicted at the start, and not where the last method went
                 prediction = _predicted(predict, method, field)
                 runs: list[_Run] = []
                 for seed in seeds:
