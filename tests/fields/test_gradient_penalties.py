@@ -234,3 +234,12 @@ def test_the_examples_in_the_docstrings_hold(name):
     result = doctest.testmod(import_module(f"separatrix.{name}"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_noise_penalty_errs_by_curvature_and_by_its_change():
+    """``D = x^2 / 2 + x^3`` at 1: slope 4, curvature 7, change of curvature 6."""
+    x = torch.ones(400_000, 1, dtype=torch.float64)
+    torch.manual_seed(0)
+    found = number(noise_penalty(lambda x: (x**2 / 2 + x**3)[:, 0], x, 2.0, std=0.2))
+    # Within three standard errors, sqrt(2) 16 / sqrt(400000) each, and the fourth order, 15 std^4.
+    assert found == pytest.approx(4**2 + 0.04 * (3 * 7**2 / 4 + 4 * 6) + 0.024, abs=0.12)

@@ -38,8 +38,8 @@ def noise_penalty(
     sharded models). The paper leaves out the division: its weight ``lambda`` is ``2 lambda std^2`` here.
 
     What it errs by: one draw for each sample, so each sample's term has a relative standard deviation of ``sqrt(2)``;
-    and curvature ``H`` of ``D`` adds ``std^2 (tr(H)^2 + 2 |H|_F^2) / 4`` to each square. In float32 ``std`` below 1e-3 loses the
-    difference in rounding.
+    and curvature ``H`` of ``D`` adds ``std^2 (tr(H)^2 + 2 |H|_F^2) / 4`` to each square, and where it changes
+    ``std^2 grad D . grad tr(H)``. In float32 ``std`` below 1e-3 loses the difference in rounding.
 
     Args:
         discriminator: returns one number for each sample, ``(b,)`` or ``(b, 1)``.

@@ -73,10 +73,10 @@ class Eigenplane:
         value = self.value
         if abs(value.imag) > 0:
             turning = f"turns once in {2 * torch.pi / abs(value.imag):.0f} steps of the flow"
-            if abs(value.real) < 0.1 * abs(value.imag):
-                damping = "and is hardly damped"
+            if value.real > 1e-3 * abs(value.imag):
+                damping = "and grows"
             else:
-                damping = "and shrinks" if value.real < 0 else "and grows"
+                damping = "and shrinks" if value.real <= -0.1 * abs(value.imag) else "and is hardly damped"
             return f"The plane of the mode {complex_number(value.real, value.imag)}: the field {turning} {damping}."
         return f"The plane of the real mode {number(value.real)} and a second direction."
 
