@@ -187,7 +187,7 @@ def _predicted(predict: Predict | None, method: Method, field: Field) -> Any:
     try:
         return predict(method, field)
     except ComputationError as error:
-        return f"no prediction: {error}"
+        return str(error) if str(error).startswith("no prediction") else f"no prediction: {error}"
 
 
 def _observe(problem: Problem, method: Method, steps: int, seed: int, field: Field) -> _Run:

@@ -14,6 +14,7 @@ from separatrix.dynamics import Comparison, HalfLife, Method
 from separatrix.errors import InputError
 from separatrix.probes.advice_row import Candidate, finite, multiple, race_lines, range_words, row_data
 from separatrix.probes.advise_candidates import fresh, with_step
+from separatrix.probes.advise_ranking import tied
 from separatrix.probes.numbers import growth_percent, number, times
 from separatrix.probes.record import write_text
 
@@ -96,7 +97,8 @@ class Advice:
                 if self.heats
                 else "in the race; what leads early may fail later, which rounds=3 would tell"
             )
-            return f"Try {name} at {at}: it did best {lasted}."
+            did = "it did best" if len(tied(self.race)) < 2 else "no lane did better"
+            return f"Try {name} at {at}: {did} {lasted}."
         known = [row for row in self.candidates if row.steps is not None and row.steps.best is not None]
         if not known:
             return "No method has a safe step here that could be predicted; race a few: advise(problem, race=100)."

@@ -13,6 +13,7 @@ from separatrix.fields.flops import counted
 from separatrix.probes.advice import Advice
 from separatrix.probes.advice_row import Candidate, multiple
 from separatrix.probes.advise_candidates import with_step
+from separatrix.probes.advise_ranking import ranked, what_decided
 
 # The model is linear, and one of the leading modes knows nothing of slow ones: no lane leaves the present step by more.
 REACH = 8.0
@@ -40,7 +41,7 @@ def race_of(
     What does best early need not do so later. So in each further round the better third of the lanes begins again, on other seeds
     and for three times as long: successive halving [jamieson2016].
 
-    A remedy's gradient is dearer where its losses are; its lanes get so many fewer. Without a score the field's length decides,
+    A remedy's gradient is dearer where its losses are; its lanes get so many fewer. The first score decides, ties the next one; without any the field's length,
     and remedies, whose fields are others, take no part.
     """
     chosen, notes = _lanes(advice, own, problem, lanes)
@@ -56,22 +57,21 @@ def race_of(
         notes += [note for note in said if note not in notes]
         costs["race" if number == 0 else f"race, round {number + 1}"] = spent
         heats.append(heat)
-        ranked = [row.name for row in _ranked(heat)]
         if number + 1 < rounds:
-            better = ranked[: max(FEWEST, len(ranked) // LONGER)]
+            order = [row.name for row in ranked(heat)]
+            better = order[: max(FEWEST, len(order) // LONGER)]
             notes.append(f"race: after round {number + 1} ({length} steps) {', '.join(better)} went on.")
             left, length = {lane: left[lane] for lane in better}, length * LONGER
     race = heats[-1]
     raced_as = {row.name: (chosen[row.name][0].name, chosen[row.name][1]) for row in race.rows}
-    pick, told = _winner(race)
     return replace(
         advice,
         race=race,
         heats=tuple(heats[:-1]),
         raced=raced_as,
-        pick=pick,
+        pick=ranked(race)[0].name,
         costs=costs,
-        notes=(*advice.notes, *notes, told),
+        notes=(*advice.notes, *notes, f"race: {what_decided(race)}"),
     )
 
 
@@ -138,44 +138,6 @@ def _lanes(
             if not (row is running and at == 1.0):
                 found[f"{row.name}, step × {multiple(at)}"] = (row, at)
     return found, notes
-
-
-def _deciding(race: Comparison) -> str | None:
-    """The score that decides; ``None`` where there is none, and the growth of the field's length does."""
-    score = next(iter(race.better), None)
-    return score if score is not None and score in race.rows[0].score else None
-
-
-def _ranked(race: Comparison) -> list[Observed]:
-    """By the median of what decides, best first; lanes that stopped, or have no number, last."""
-    score = _deciding(race)
-    sign = -1 if score is not None and race.better[score] == "higher" else 1
-
-    def rank(row: Observed) -> tuple[bool, bool, float]:
-        value = row.growth.median if score is None else sign * row.score[score].median
-        return any(s != "done" for s in row.status), value != value, 0.0 if value != value else value
-
-    return sorted(race.rows, key=rank)
-
-
-def _winner(race: Comparison) -> tuple[str, str]:
-    """The lane that ranks first, and what decided."""
-    best, *others = _ranked(race)
-    score = _deciding(race)
-    if score is None:
-        return best.name, "race: decided by the growth of the field's length, there is no score."
-    sign = -1 if race.better[score] == "higher" else 1
-    rest = [
-        sign * row.score[score].median
-        for row in others
-        if row.score[score].median == row.score[score].median and all(s == "done" for s in row.status)
-    ]
-    clear = not rest or sign * (best.score[score].high if sign > 0 else best.score[score].low) < min(rest)
-    return best.name, f"race: decided by {score} over {len(race.seeds)} seeds; " + (
-        "its worst seed is better than every other lane's median."
-        if clear
-        else "the seeds of the leading lanes overlap."
-    )
 
 
 def _price(changed: Problem, problem: Problem) -> float:

@@ -79,7 +79,7 @@ class Compared:
                 )
             for sentence in filter(None, sentences):
                 said.setdefault(sentence, []).append(row.name)
-        lines = [MEANING, *(f"{', '.join(methods)}: {sentence}" for sentence, methods in said.items())]
+        lines = [MEANING, *(f"{'; '.join(methods)}: {sentence}" for sentence, methods in said.items())]
         horizons = [told["horizon"] for row in self.observed.rows if (told := prediction(row)).get("horizon")]
         return [*lines, *horizons[:1], *self.notes]
 

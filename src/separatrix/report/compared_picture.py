@@ -46,7 +46,8 @@ def compared_picture(found: Compared, kind: str) -> bytes:
         lines(found, growth, halves[0].subplots())
         for i, score in enumerate(scores):
             lines(found, score, halves[1].add_subplot(len(scores), 1, i + 1))
-        figure.suptitle(literal(f"{found.heading}; diamonds: predicted"), fontsize=10)
+        title = found.heading.replace(": ", ":\n", 1).replace(", median", ",\nmedian")
+        figure.suptitle(literal(f"{title}; diamonds: predicted"), fontsize=10)
         stream = io.BytesIO()
         figure.savefig(
             stream, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {"Software": "separatrix"}

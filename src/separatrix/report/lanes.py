@@ -42,7 +42,7 @@ def draw(found: Comparison, measure: str, ax: Axes, *, strong: str = "") -> Axes
     low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
     wide = low > 0 and high / low > WIDE
     room = 0.06 * (high - low) or 0.06 * abs(high) or 1.0
-    left, right = (low / 1.2, high * 1.6) if wide else (low - room, high + 3 * room)
+    left, right = (low / 1.2, high * 1.2) if wide else (low - room, high + room)
     for i, (row, expected) in enumerate(zip(rows, foretold, strict=True)):
         at = _spreads(row, measure)
         row_name(row.name, i, ax, left, strong=row.name == strong, running=False)
@@ -58,7 +58,9 @@ def draw(found: Comparison, measure: str, ax: Axes, *, strong: str = "") -> Axes
             _spread(spread, i + 0.16 + 0.2 * k, ax, averaged=k > 0)
         note = f" ({stopped} of {len(row.status)} stopped)" if stopped else ""
         told = growth_percent(at[0].median) if measure == GROWTH else number(at[0].median)
-        beside(told + note, max(at[0].high, at[0].high if expected is None else expected), i + 0.16, ax)
+        told += note if expected is None else f"{note}  ◇ {growth_percent(expected)}"
+        # In a column of its own, clear of all marks.
+        ax.annotate(told, (1, i + 0.16), (6, 0), ax.get_yaxis_transform(), "offset points", va="center", fontsize=8.5)
     ax.set_xscale("log" if wide else "linear")
     ax.set_xlim(left, right)
     ax.set_ylim(len(rows) - 0.4, -0.6)
