@@ -506,3 +506,27 @@ def test_a_method_bears_no_parts_besides_it(besides: dict[str, Any]) -> None:
         GameOptimizer(a_game(), Method(SGD(0.1)), **besides)
     with pytest.raises(InputError, match=r"sx.optim.GameOptimizer\(game, method\)"):
         optim.Extragradient(a_game(), Method(SGD(0.1)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda game: optim.ACGD(game, lr=1e-3),
+        lambda game: optim.Consensus(game, torch.optim.SGD, lr=1e-3, gamma=0.1),
+        lambda game: optim.SymplecticAdjustment(game, torch.optim.SGD, lr=1e-3),
+    ],
+)
+def test_methods_that_step_with_the_interaction_say_once_where_a_detach_hides_it(make: Any) -> None:
+    def hidden(models: dict[str, nn.Module], real: Tensor) -> dict[str, Tensor]:
+        fake = models["G"](torch.randn(len(real), 3, dtype=real.dtype))
+        on_real, on_fake = models["D"](real), models["D"](fake.detach())
+        return {"G": softplus(-models["D"](fake)).mean(), "D": softplus(-on_real).mean() + softplus(on_fake).mean()}
+
+    torch.manual_seed(0)
+    players = {"G": nn.Linear(3, 5), "D": nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 1))}
+    opt = make(Game(players, hidden))
+    with pytest.warns(UserWarning, match=r"steps with what is missing here. detached: the direction of 'D'") as said:
+        opt.step(a_batch())
+    assert said[0].filename == __file__
+    opt.step(a_batch())  # warnings are errors here: it is said once
+    make(Game(players, lambda m, real: losses(m, real))).step(a_batch())

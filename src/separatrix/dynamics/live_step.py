@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ class LiveStep:
             NonFiniteError: a loss, a gradient or a step is not finite; names player and tensor.
             InputError: no batch.
             UnsupportedOperatorError: the method needs second derivatives and the losses have none, or wrong ones. They are
-                tested once, before the first such step, for about 30 gradients that no step is billed for.
+                tested once, before the first such step, for about 30 gradients that no step is billed for. A block that a
+                ``detach`` hides is a warning.
 
         Whatever is raised (``KeyboardInterrupt`` too), parameters and buffers are as before the call.
         """
@@ -108,12 +110,14 @@ class LiveStep:
         """Test the second derivatives on a copy: some operators have wrong ones and torch says nothing."""
         try:
             first = batch.batches[0] if isinstance(batch, Accumulated) else batch
-            self.field.game.on(batches=[first]).jacobian()
+            findings = self.field.game.on(batches=[first]).jacobian().findings
         except UnsupportedOperatorError:
             raise
         except SeparatrixError:
-            pass  # losses that train may be such as cannot be measured, for a random stream of their own
+            findings = []  # losses that train may be such as cannot be measured, for a random stream of their own
         self._vouched = True
+        for hidden in (finding for finding in findings if finding.startswith("detached: ")):
+            warnings.warn(f"this method steps with what is missing here. {hidden}", stacklevel=6)
 
 
 def check_finite(space: Space, x: Tensor) -> None:
