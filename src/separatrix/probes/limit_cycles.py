@@ -77,7 +77,8 @@ class CycleSearch:
         cycles: by radius.
         families: rest points around which orbits close up as far as can be told, so that none is isolated, ``(k, 2)``.
         family_errors: what these orbits may miss by in a turn, in parts of the ray: ``(k,)``. A slower drift is not seen.
-        given_up: orbits, of all that were followed, for which the steps did not suffice: the field is stiff there, and cycles may be missed.
+        given_up: orbits, of all that were followed around other points than those, for which the steps did not suffice: in a stiff
+            field, or where they stay near a saddle. Cycles may be missed there.
         evaluations: of the field or its derivative, by batches of orbits.
     """
 
@@ -116,10 +117,12 @@ def limit_cycles(field: FunctionField, centres: Sequence[Tensor], box: Box, *, s
     forward, backward = ReturnMap(field, box), ReturnMap(field, box, sign=-1.0)
     r = (torch.arange(starts, dtype=field.dtype, device=field.device) + 0.5) / starts
     for centre in centres:
+        given_up = forward.given_up
         brackets, closed, complete, finer = _brackets(forward, centre, r)
         if closed is not None:
             families.append(centre.detach().cpu())
             errors.append(closed)
+            forward.given_up = given_up
             continue
         here = [_refined(forward, centre, a, b, finer) for a, b in brackets]
         if not complete or None in here:
@@ -151,11 +154,11 @@ def _brackets(
     gap, side = search.gaps(centre, ray, r, SCAN)
     noise, finer = torch.zeros_like(gap), 1
     if bool((gap.abs() < CLOSED).any()):
-        rough, _ = search.gaps(centre, ray, r, 1)
-        gap, side = search.gaps(centre, ray, r, 2)
-        finer = 2
+        finer, again = 2, torch.isfinite(gap)
+        rough, _ = search.gaps(centre, ray, r[again], 1)
+        gap[again], side[again] = search.gaps(centre, ray, r[again], 2)
         # Four times the error that is left after halving steps of the fourth order.
-        noise = (gap - rough).abs() / 4 + ROUNDING + 100 * torch.finfo(r.dtype).eps
+        noise[again] = (gap[again] - rough).abs() / 4 + ROUNDING + 100 * torch.finfo(r.dtype).eps
     finite = torch.isfinite(gap)
     unsure = gap.abs() <= noise
     if int(unsure.sum()) > 0.5 * int(finite.sum()) > 0:

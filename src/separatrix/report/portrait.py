@@ -235,7 +235,7 @@ def portrait(
             )
         if search.given_up:
             notes.append(
-                f"Limit cycles may be missing: the field is stiff, and {search.given_up} orbits were given up."
+                f"Limit cycles may be missing: {search.given_up} orbits were given up, in a stiff field or near a saddle."
             )
         found = replace(found, cycles=search.cycles, notes=tuple(notes))
     if basins:
