@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import separatrix
 from separatrix.cli.entry import explain
@@ -133,10 +134,17 @@ def test_what_the_losses_raise_is_the_users_with_file_and_line(refused) -> None:
     assert f"game.py, line {line})." in said
 
 
-def test_training_that_explodes_gives_3_and_no_checkpoint(refused) -> None:
-    assert re.search(
-        r"step \d+: .*player 'x'", refused("train", "game.py:exploding", "--steps", "50", "-o", "c.pt", code=3)
-    )
+def test_training_that_explodes_gives_3_and_keeps_the_last_whole_step(cli) -> None:
+    result = cli("train", "game.py:exploding", "--steps", "50", "-o", "c.pt")
+    assert result.code == 3
+    (stopped,) = re.findall(r"separatrix: step (\d+): .*player 'x'", result.err)
+    made = int(stopped) - 1
+    assert f"wrote c.pt: the last whole step, number {made}" in result.err
+    saved = torch.load("c.pt", weights_only=True)
+    assert saved["separatrix"]["steps"] == made > 0
+    assert bool(saved["players"]["x"].isfinite().all())
+    assert cli("train", "game.py:exploding", "--steps", str(made), "-o", "d.pt").code == 0
+    assert torch.equal(torch.load("d.pt", weights_only=True)["players"]["x"], saved["players"]["x"])
 
 
 def test_with_json_an_error_is_json_on_stdout_too(cli) -> None:

@@ -314,9 +314,20 @@ def test_what_comes_after_each_step_is_called_with_it_and_put_back_by_a_comparis
     assert len(seen) == 3 + 2 * 5
 
 
+def test_where_no_average_is_needed_the_advised_half_life_makes_one_that_is_the_player():
+    player = torch.tensor([1.0])
+    average = Average(player, half_life=advise_half_life([0.9, 1.0]).value)
+    for value in (3.0, -2.0):
+        player.fill_(value)
+        average.update()
+        assert torch.equal(average.value, player)
+
+
 def test_bad_options_are_named():
-    with pytest.raises(InputError, match=r"must be positive or None, got \{'half_life': 0\}"):
-        Average(point(), half_life=0)
+    with pytest.raises(InputError, match=r"half_life positive, 0 or None, got \{'half_life': -1\}"):
+        Average(point(), half_life=-1)
+    with pytest.raises(InputError, match=r"must be positive or None.*got \{'ramp': 0\}"):
+        Average(point(), ramp=0)
     with pytest.raises(InputError, match="modules, tensors, or lists and dicts of tensors, got str"):
         Average("x")
     with pytest.raises(InputError, match="gain must lie between 0 and 1, got 1"):

@@ -16,13 +16,13 @@ from separatrix.cli.starting import method_needed, start
 from separatrix.cli.talk import Talk
 from separatrix.dynamics import Problem, Training, train
 from separatrix.dynamics.problem import OF_AVERAGES, scores
-from separatrix.errors import InputError, SeparatrixError
+from separatrix.errors import InputError, NonFiniteError, SeparatrixError
 
 SUFFIXES = (".pt", ".pth")
 
 
 def train_target(request: Request, talk: Talk, *, steps: int, output: Path | None) -> int:
-    """Train, write the checkpoint, print."""
+    """Train, write the checkpoint, print. Where a step is not finite, what is written is the last whole step."""
     check_outputs([] if output is None else [output], SUFFIXES)
     found = start(request, talk)
     problem = found.problem
@@ -32,14 +32,16 @@ def train_target(request: Request, talk: Talk, *, steps: int, output: Path | Non
         checkpoint_of(game, method, method.init(problem.field())[1])  # refused now rather than after the training
     before = score_of(problem)
     progress = False if talk.quiet else None
-    run = train(problem, steps, method=method, states=found.states, seed=request.seed, progress=progress)
-    if game is not None and output is not None:
+    run = train(problem, steps, method=method, states=found.states, seed=request.seed, throw=False, progress=progress)
+    if game is not None and output is not None and (run.status == "done" or run.steps):
         about = {"target": request.target or DEFAULT_TARGET, "steps": run.steps, "seed": run.seed}
         saved = {**checkpoint_of(game, method, run.states, **about), **others_of(problem)}
         write_whole(output, lambda path: torch.save(saved, path))
-        talk.note(f"wrote {output}")
+        talk.note(f"wrote {output}" + ("" if run.status == "done" else f": the last whole step, number {run.steps}"))
+    if run.status != "done":
+        raise NonFiniteError(run.message)
     result = _result(problem, run, before, score_of(problem))
-    shown = [_summary(run)] if talk.quiet else [_summary(run), _table(result)]
+    shown = [Text(str(run))] if talk.quiet else [Text(str(run)), _table(result)]
     talk.result(result, *shown)
     return 0
 
@@ -81,11 +83,6 @@ def _result(problem: Problem, run: Training, before: dict[str, float], after: di
 def _last(series: torch.Tensor) -> float:
     """The mean of the last tenth: minibatches are noisy."""
     return float(series[-max(1, len(series) // 10) :].nanmean())
-
-
-def _summary(run: Training) -> Text:
-    name = run.method.scheme.name
-    return Text(f"{run.problem}: {run.steps} steps, {name}, {run.gradients:.4g} gradients, {run.seconds:.1f} s")
 
 
 def _table(result: dict[str, Any]) -> Table:

@@ -31,7 +31,8 @@ class Average(nn.Module):
 
     Args:
         player: a module, a tensor, or lists and dicts of tensors; it is read, never changed, but for :meth:`write_back`.
-        half_life: in updates; ``None`` for the uniform average.
+        half_life: in updates; 0, which :func:`advise_half_life` says where no average is needed, for the player as it is; ``None``
+            for the uniform average.
         ramp: see above; ``None`` for none.
         restart_every: begin anew at the player's point after so many updates.
 
@@ -59,9 +60,11 @@ class Average(nn.Module):
         restart_every: int | None = None,
     ) -> None:
         super().__init__()
-        given = {"half_life": half_life, "ramp": ramp, "restart_every": restart_every}
-        if wrong := {name: value for name, value in given.items() if value is not None and not value > 0}:
-            raise InputError(f"half_life, ramp and restart_every must be positive or None, got {wrong}.")
+        positive = {"ramp": ramp, "restart_every": restart_every, "half_life": half_life or None}
+        if wrong := {name: value for name, value in positive.items() if value is not None and not value > 0}:
+            raise InputError(
+                f"ramp and restart_every must be positive or None, half_life positive, 0 or None, got {wrong}."
+            )
         self.half_life, self.ramp, self.restart_every = half_life, ramp, restart_every
         # In a tuple, so that the player does not become a part of its own average.
         self._player = (player,)
@@ -99,6 +102,8 @@ class Average(nn.Module):
         if self.half_life is None:
             return 1 / max(n, 1)
         half_life = self.half_life if self.ramp is None else min(self.half_life, self.ramp * max(n, 1))
+        if half_life == 0:
+            return 1.0
         return float(1 - 2 ** (-1 / half_life))
 
     @torch.no_grad()

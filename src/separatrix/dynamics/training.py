@@ -65,6 +65,15 @@ class Training:
     status: str = "done"
     message: str = ""
 
+    def __str__(self) -> str:
+        said = f" Stopped: {self.message}" if self.message else ""
+        return (
+            f"{self.problem}: {self.steps} steps, {self.method.scheme.name}, {self.gradients:.4g} gradients, {self.seconds:.1f} s"
+            + said
+        )
+
+    __repr__ = __str__
+
 
 def train(
     problem: Problem,
