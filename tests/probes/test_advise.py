@@ -456,3 +456,12 @@ def test_a_second_safe_range_and_the_end_of_what_the_model_resolves_are_told(kin
     assert "far shorter steps are safe again" in text
     assert ("does not resolve its modes, and nothing is known" in text) == (kind is Dim)
     assert ("takes over" in text) == (kind is Banded)
+
+
+def test_growth_that_rounding_hides_at_short_steps_is_not_a_safe_range():
+    """Of a rotation RungeKutta(2) has |m|^2 = 1 + z^4 / 4: 1e-10 a step at z = 0.005, and more than 1 at every step."""
+    found = advise(load("bilinear"), candidates={"rk2": plain(RungeKutta(2)), "alternating": plain(Alternating())})
+    assert found["rk2"].steps.best is None
+    assert found["rk2"].steps.present == pytest.approx((1 + 0.1**4 / 4) ** 0.25, rel=1e-12)  # two gradients a step
+    assert "No step is safe: a rotation grows at every step size" in found["rk2"].why
+    assert found["alternating"].steps.high * 0.1 == pytest.approx(2, rel=1e-4)  # |m| = 1 up to there, exactly

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf
+from itertools import pairwise
+from math import inf, isfinite, log2
 
 import torch
 from torch import Tensor
@@ -190,6 +191,8 @@ def safe_steps(tried: Tried) -> SafeSteps:
         last += 1
     low = 0.0 if first == 0 else bisect(lambda s: not tried.safe(s), steps[first - 1], steps[first], BORDER)
     high = inf if last == len(steps) - 1 else bisect(tried.safe, steps[last], steps[last + 1], BORDER)
+    if low == 0.0 and min(growth) > 1 - STILL and grows_unseen(tried, high):
+        return SafeSteps(0.0, 0.0, None, present, present, _first(tried, high), _first(tried, 1.0))
     # Up to the borders themselves: the least may lie between one and the scanned step next to it.
     longest = steps[last] if high == inf else high
     best = _least(
@@ -217,6 +220,19 @@ def safe_steps(tried: Tried) -> SafeSteps:
         short=low > 0 and safe[0] and tried.bounded(float(tried.all_multipliers(steps[0]).abs().max())),
         unresolved=unresolved,
     )
+
+
+def grows_unseen(tried: Tried, high: float) -> bool:
+    """Whether below a border nothing is bounded, but grows by a power of the step that rounding hides: ``|m| - 1`` at a half and a
+    quarter of the border falls off as one.
+    """
+    if high == inf:
+        return False
+    excess = [tried.modulus(high / part) - 1 for part in (1, 2, 4)]
+    if min(excess) <= 0 or not isfinite(max(excess)):
+        return False
+    first, second = (log2(a / b) for a, b in pairwise(excess))
+    return first > 1.5 and abs(first - second) < 0.3
 
 
 def _first(tried: Tried, step: float) -> complex | None:
