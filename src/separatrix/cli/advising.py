@@ -58,10 +58,11 @@ def advise_target(
             seed=request.seed,
             progress=lambda part: advance(part=part),
         )
+    text = (found.sentence if talk.quiet else str(found)).replace("advise(problem, race=100)", "--race 100")
+    talk.result(found.to_dict(), Text(text), laid_out=True)
     for path in outputs:
         found.save(path)
         talk.note(f"wrote {path}")
-    talk.result(found.to_dict(), Text(found.sentence if talk.quiet else str(found)))
     return 0
 
 

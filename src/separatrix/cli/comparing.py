@@ -44,11 +44,11 @@ def compare_target(
         k=k,
         progress=False if talk.quiet else None,
     )
+    remarks = [] if talk.quiet else [Text(line, "dim") for line in found.remarks()]
+    talk.result(found.to_dict(), Text(found.heading), _table(found), *remarks)
     for path in outputs:
         found.save(path)
         talk.note(f"wrote {path}")
-    remarks = [] if talk.quiet else [Text(line, "dim") for line in found.remarks()]
-    talk.result(found.to_dict(), Text(found.heading), _table(found), *remarks)
     return 0
 
 
@@ -70,7 +70,7 @@ def _table(found: Compared) -> Table:
     head, *rows = found.table()
     table = Table(box=None, header_style="dim", pad_edge=False)
     for i, name in enumerate(head):
-        table.add_column(name, justify="right" if i else "left")
+        table.add_column(name, justify="right" if i else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     return table

@@ -46,10 +46,10 @@ class Talk:
         if not self.quiet:
             print(text, file=self.err)
 
-    def result(self, data: Mapping[str, Any], *shown: RenderableType) -> None:
+    def result(self, data: Mapping[str, Any], *shown: RenderableType, laid_out: bool = False) -> None:
         """The result: as JSON, or as ``rich`` shows it: in colour on a terminal (not with NO_COLOR), plain elsewhere.
 
-        With ``quiet`` a line is a line, however long.
+        With ``quiet``, and where text that is ``laid_out`` with a table does not go to a terminal, a line is a line, however long.
         """
         if self.json:
             print(json.dumps(finite(data), indent=1, allow_nan=False), file=self.out)
@@ -58,7 +58,7 @@ class Talk:
         else:
             plain = Console(file=StringIO(), width=WIDTH, color_system=None, highlight=False)
             with plain.capture() as capture:
-                plain.print(Group(*shown), soft_wrap=self.quiet)
+                plain.print(Group(*shown), soft_wrap=self.quiet or laid_out)
             self.out.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
 
     @contextmanager

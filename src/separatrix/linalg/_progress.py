@@ -19,7 +19,9 @@ def progress_line(progress: bool | None, what: str) -> Iterator[Report | None]:
         progress: True, False, or None for "only on a terminal".
         what: first words of the line.
     """
-    if not (sys.stderr.isatty() if progress is None else progress):
+    # Within a live display of rich, which has taken the stream over, a second line would only tear the first.
+    taken = type(sys.stderr).__module__.startswith("rich.")
+    if not (sys.stderr.isatty() and not taken if progress is None else progress):
         yield None
         return
 

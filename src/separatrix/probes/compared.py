@@ -91,7 +91,7 @@ class Compared:
                 "budget": self.observed.budget,
                 "seeds": list(self.observed.seeds),
                 "rows": [_data(row) for row in self.observed.rows],
-                "notes": list(self.notes),
+                "remarks": self.remarks(),
             }
         )
         return found

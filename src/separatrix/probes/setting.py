@@ -211,7 +211,7 @@ def _no_metric(bases: Mapping[str, Base], states: States) -> str:
         kinds = " and ".join(sorted({type(bases[p]).__name__ for p in fresh}))
         return (
             f"no prediction, since the {kinds} of {_players(fresh)} has made no step yet and its second moments are unknown: "
-            "give the optimizers that trained, after some steps (of sx.optim: method=opt; on the command line: --train N)"
+            "give the optimizers that trained, after some steps (of sx.optim: method=opt; of sx.train: states=training.states; on the command line: --train N)"
         )
     return ""
 
