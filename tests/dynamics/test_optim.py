@@ -530,3 +530,21 @@ def test_methods_that_step_with_the_interaction_say_once_where_a_detach_hides_it
     assert said[0].filename == __file__
     opt.step(a_batch())  # warnings are errors here: it is said once
     make(Game(players, lambda m, real: losses(m, real))).step(a_batch())
+
+
+@pytest.mark.parametrize("where", ["tensor", "batch"])
+def test_a_loss_that_is_not_finite_names_the_tensor_or_the_batch_that_was_not(where: str) -> None:
+    opt = optim.Simultaneous(a_game(), torch.optim.SGD, lr=0.1)
+    batch = a_batch()
+    if where == "tensor":
+        with torch.no_grad():
+            opt.game.models["G"][3].weight[1, 2] = math.nan  # type: ignore[index]
+    else:
+        batch[3, 1] = math.inf
+    said = (
+        r"Tensor G\.3\.weight of player 'G' held nan before this step"
+        if where == "tensor"
+        else r"The batch holds inf\."
+    )
+    with pytest.raises(NonFiniteError, match=rf"the (loss|gradient) of player '[GD]'.*{said}"):
+        opt.step(batch)

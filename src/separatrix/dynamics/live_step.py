@@ -22,6 +22,7 @@ from separatrix.dynamics.schemes import Evaluate, States
 from separatrix.dynamics.streams import Streams
 from separatrix.errors import InputError, NonFiniteError, SeparatrixError, UnsupportedOperatorError
 from separatrix.fields import Field, Game
+from separatrix.fields.batches import map_tensors
 from separatrix.fields.space import Space
 
 
@@ -90,12 +91,17 @@ class LiveStep:
             given = GivenGradients(field.game)
             field.norms = given.norms
             evaluate = FieldEvaluation(method.field(given))
-        with _put_back_on_failure(field, before):
-            after, following = method.scheme.step(
-                evaluate, method.bases_for(field.players), field.space, before, states
-            )
-            check_finite(field.space, after)
-            field.move_to(after)
+        try:
+            with _put_back_on_failure(field, before):
+                after, following = method.scheme.step(
+                    evaluate, method.bases_for(field.players), field.space, before, states
+                )
+                check_finite(field.space, after)
+                field.move_to(after)
+        except NonFiniteError as error:
+            if culprit := _not_finite_before(field.space, before, batches):
+                raise NonFiniteError(f"{error} {culprit}") from error
+            raise
         norms = dict(field.norms)
         return following, Step(
             number + 1,
@@ -118,6 +124,24 @@ class LiveStep:
         self._vouched = True
         for hidden in (finding for finding in findings if finding.startswith("detached: ")):
             warnings.warn(f"this method steps with what is missing here. {hidden}", stacklevel=6)
+
+
+def _not_finite_before(space: Space, x: Tensor, batches: Sequence[Any]) -> str:
+    """What was not finite already before the step: a tensor of a player, or the batch; empty where neither."""
+    if not bool(torch.isfinite(x).all()):
+        i = int((~torch.isfinite(x)).nonzero()[0])
+        entry = next(e for e in space.entries if e.offset <= i < e.offset + e.numel)
+        return f"Tensor {entry.name} of player {entry.owners[0]!r} held {x[i].item()} before this step."
+    seen: list[float] = []
+
+    def look(tensor: Tensor) -> Tensor:
+        if tensor.is_floating_point():
+            seen.extend(tensor[~torch.isfinite(tensor)][:1].tolist())
+        return tensor
+
+    for batch in batches:
+        map_tensors(batch.batches if isinstance(batch, Accumulated) else batch, look)
+    return f"The batch holds {seen[0]}." if seen else ""
 
 
 def check_finite(space: Space, x: Tensor) -> None:
