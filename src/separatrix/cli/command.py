@@ -73,6 +73,7 @@ def _parameters(of: dict[str, tuple[Any, Any]]) -> list[inspect.Parameter]:
 
 
 def _signed(command: Callable[..., Job], parameters: list[inspect.Parameter]) -> Callable[..., Job]:
+    # Python reads the attribute; the type of a callable does not have it.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command

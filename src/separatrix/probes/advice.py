@@ -16,7 +16,7 @@ from separatrix.probes.advice_row import Candidate, finite, multiple, race_lines
 from separatrix.probes.advise_candidates import fresh, with_step
 from separatrix.probes.advise_ranking import tied
 from separatrix.probes.numbers import growth_percent, number, times
-from separatrix.probes.record import write_text
+from separatrix.probes.record import save_by_suffix
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,11 +151,7 @@ class Advice:
         Raises:
             InputError: another suffix, or a folder that does not exist.
         """
-        path = Path(path)
-        writer = WRITERS.get(path.suffix)
-        if writer is None:
-            raise InputError(f"cannot save advice as {path.name!r}; the suffix must be one of {sorted(WRITERS)}.")
-        return write_text(path, writer(self))
+        return save_by_suffix(self, path, WRITERS, "advice")
 
     def markdown(self) -> str:
         """The same as Markdown."""

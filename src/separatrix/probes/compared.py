@@ -14,7 +14,6 @@ from separatrix.dynamics import compare as run_side_by_side
 from separatrix.dynamics.continued import continued
 from separatrix.dynamics.problem import OF_AVERAGES
 from separatrix.dynamics.schemes import States
-from separatrix.errors import InputError
 from separatrix.probes.advice_row import multiple, range_words
 from separatrix.probes.advise import advise
 from separatrix.probes.advise_candidates import with_step
@@ -22,7 +21,7 @@ from separatrix.probes.advise_race import REACH, SAME
 from separatrix.probes.description import finite
 from separatrix.probes.numbers import MISSING, growth_percent, number
 from separatrix.probes.prediction import Predictor
-from separatrix.probes.record import write_text
+from separatrix.probes.record import save_by_suffix
 
 MEANING = (
     "Growth is per gradient-equivalent. Predicted: of the slowest resolved mode, from the field linearised at the start. "
@@ -102,11 +101,7 @@ class Compared:
         Raises:
             InputError: another suffix, or a folder that does not exist.
         """
-        path = Path(path)
-        writer = WRITERS.get(path.suffix)
-        if writer is None:
-            raise InputError(f"cannot save a comparison as {path.name!r}; the suffix must be one of {sorted(WRITERS)}.")
-        return write_text(path, writer(self))
+        return save_by_suffix(self, path, WRITERS, "a comparison")
 
     def markdown(self) -> str:
         """Heading, table and remarks."""

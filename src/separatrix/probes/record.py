@@ -12,10 +12,10 @@ import html
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.text import Text
 
@@ -145,11 +145,7 @@ class Diagnosis:
         Raises:
             InputError: an unknown suffix, or a folder that does not exist.
         """
-        path = Path(path)
-        writer = WRITERS.get(path.suffix)
-        if writer is None:
-            raise InputError(f"cannot save a diagnosis as {path.name!r}; the suffix must be one of {sorted(WRITERS)}.")
-        return write_text(path, writer(self))
+        return save_by_suffix(self, path, WRITERS, "a diagnosis")
 
     def __str__(self) -> str:
         return WRITERS[".txt"](self)
@@ -193,6 +189,22 @@ VIEWS: dict[str, Callable[[Diagnosis], Any]] = {
     "rich": _plain_view,
     "html": _plain_cell,
 }
+
+
+T = TypeVar("T")
+
+
+def save_by_suffix(thing: T, path: str | Path, writers: Mapping[str, Callable[[T], str | bytes]], what: str) -> Path:
+    """Write something as the writer of the path's suffix gives it, whole or not at all.
+
+    Raises:
+        InputError: an unknown suffix, or a folder that does not exist.
+    """
+    path = Path(path)
+    writer = writers.get(path.suffix)
+    if writer is None:
+        raise InputError(f"cannot save {what} as {path.name!r}; the suffix must be one of {sorted(writers)}.")
+    return write_text(path, writer(thing))
 
 
 def write_text(path: str | Path, text: str | bytes) -> Path:

@@ -27,7 +27,7 @@ from separatrix.linalg.eigen import DENSE_UP_TO
 from separatrix.linalg.ordering import Target
 from separatrix.probes.certificate import certify
 from separatrix.probes.leading import TARGETS, Leading, leading
-from separatrix.probes.record import write_text
+from separatrix.probes.record import save_by_suffix
 from separatrix.probes.setting import settle
 from separatrix.probes.spectrum_data import spectrum_data
 from separatrix.probes.surroundings import pseudospectrum_of, range_of
@@ -79,11 +79,7 @@ class Spectrum:
         Raises:
             InputError: an unknown suffix, or a folder that does not exist.
         """
-        path = Path(path)
-        writer = WRITERS.get(path.suffix)
-        if writer is None:
-            raise InputError(f"cannot save a spectrum as {path.name!r}; the suffix must be one of {sorted(WRITERS)}.")
-        return write_text(path, writer(self))
+        return save_by_suffix(self, path, WRITERS, "a spectrum")
 
     def __str__(self) -> str:
         lines = [f"eigenvalues of: {self.metric}", str(self.modes), self.sentence]
