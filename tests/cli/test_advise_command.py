@@ -74,3 +74,11 @@ def test_named_methods_go_on_from_the_moments_of_the_training(cli) -> None:
     rows = {row["method"]: row for row in found.json["rows"]}
     assert rows["simultaneous"]["predicted"]
     assert rows["alternating"]["predicted"]
+
+
+def test_a_misspelt_method_is_told_before_any_training(cli) -> None:
+    for command in ("advise", "compare"):
+        result = cli(command, "game.py:trained", "--train", "20", "--methods", "simultaneus,alternating")
+        assert result.code == 2
+        assert "--methods simultaneus: there is no method 'simultaneus'; did you mean 'simultaneous'?" in result.err
+        assert "trained" not in result.err

@@ -138,6 +138,7 @@ def test_an_optimizer_of_another_kind_is_measured_without_prediction() -> None:
     assert any(
         "no prediction for player 'G': torch.optim.adagrad.Adagrad is not one of" in note for note in found.notes
     )
+    assert any("twins tell: sx.twins(sx.Run(step, state))" in note for note in found.notes)
     assert found["best_response"] is not None
 
 

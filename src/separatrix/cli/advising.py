@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from separatrix.cli.methods import find_method, split_methods
+from separatrix.cli.methods import check_methods, find_method, split_methods
 from separatrix.cli.options import DEFAULT_TARGET, Request
 from separatrix.cli.outputs import check_outputs
 from separatrix.cli.starting import Start, method_needed, start
@@ -40,6 +40,7 @@ def advise_target(
 ) -> int:
     """Advise, write and print."""
     check_outputs(outputs, SUFFIXES)
+    check_methods(methods or "")
     begun = start(request, talk)
     with talk.progress(f"advising on {begun.problem.name}") as advance:
         found = advise(

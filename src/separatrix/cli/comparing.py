@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from separatrix.cli.methods import find_method, split_methods
+from separatrix.cli.methods import check_methods, find_method, split_methods
 from separatrix.cli.options import Request
 from separatrix.cli.outputs import check_outputs
 from separatrix.cli.starting import Start, method_needed, start
@@ -33,6 +33,7 @@ def compare_target(
 ) -> int:
     """Compare, write and print."""
     check_outputs(outputs, SUFFIXES)
+    check_methods(methods)
     begun = start(request, talk)
     found = compare(
         begun.with_method(),

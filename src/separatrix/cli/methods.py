@@ -153,6 +153,16 @@ def split_methods(text: str) -> list[str]:
     return found
 
 
+def check_methods(text: str) -> None:
+    """Refuse misspelt names of ``--methods`` before minutes of training.
+
+    Raises:
+        InputError: an unknown name; says which are near.
+    """
+    for method in split_methods(text):
+        _known(Spec.read("--methods", method))
+
+
 def _find_bases(own: Method | None, players: Sequence[str], optimizers: Sequence[str]) -> Mapping[str, Base] | None:
     given: dict[str, Base] = {}
     for text in optimizers:
@@ -211,7 +221,9 @@ def _known(spec: Spec) -> Spec:
     known = [*SCHEMES, *TRANSFORMS]
     if spec.name not in known:
         hint = did_you_mean(spec.name, known)
-        raise InputError(f"--method {spec.text}: there is no method {spec.name!r}{hint} There are {', '.join(known)}.")
+        raise InputError(
+            f"{spec.option} {spec.text}: there is no method {spec.name!r}{hint} There are {', '.join(known)}."
+        )
     return spec
 
 

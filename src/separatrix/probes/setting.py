@@ -205,7 +205,10 @@ def _no_metric(bases: Mapping[str, Base], states: States) -> str:
         )
     wrapped = [f"player {p!r}: {base.why}" for p, base in bases.items() if isinstance(base, WrappedBase)]
     if wrapped:
-        return f"no prediction for {'; '.join(wrapped)}"
+        return (
+            f"no prediction for {'; '.join(wrapped)}. Whether small differences grow in its steps, twins tell: sx.twins(sx.Run(step, "
+            "state))"
+        )
     fresh = [p for p, base in bases.items() if base.frozen(states[p]) is None and states[p].get("step") == 0]
     if fresh:
         kinds = " and ".join(sorted({type(bases[p]).__name__ for p in fresh}))
